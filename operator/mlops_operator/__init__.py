@@ -1,0 +1,1 @@
+"""The MLOps operator: datasets, training runs and model versions as resources of a workspace."""

@@ -1,0 +1,430 @@
+"""TrainingRun: train this code on that data with these parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from mlops_operator.api.base import (
+    Condition,
+    DnsLabel,
+    DnsSubdomain,
+    LocalObjectReference,
+    Model,
+    ObjectMeta,
+    Quantity,
+    RelativePath,
+    Scalar,
+    Time,
+)
+from mlops_operator.api.modelversion import ModelMetadata, ModelName, VersionName
+from mlops_operator.api.sources import GitSource, InlineSource
+
+RunPhase = Literal["Pending", "Queued", "Staging", "Running", "Uploading", "Succeeded", "Failed", "Cancelled"]
+ENDED: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
+
+
+class RunSource(Model):
+    """Where the code is; exactly one of the members."""
+
+    git: GitSource | None = Field(default=None, description="Code in a Git repository, cloned at one commit.")
+    inline: InlineSource | None = Field(default=None, description="Code in this manifest.")
+
+
+class EnvVarSource(Model):
+    secret_key_ref: SecretKeySelector | None = Field(default=None, description="A key of a Secret.")
+    config_map_key_ref: ConfigMapKeySelector | None = Field(default=None, description="A key of a ConfigMap.")
+    field_ref: FieldSelector | None = Field(default=None, description="A field of the pod.")
+
+
+class SecretKeySelector(Model):
+    name: DnsSubdomain = Field(description="Name of the Secret.")
+    key: Annotated[str, Field(max_length=253)] = Field(description="Key in the Secret.")
+    optional: bool | None = Field(default=None, description="Whether the Secret or its key may be missing.")
+
+
+class ConfigMapKeySelector(Model):
+    name: DnsSubdomain = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, Field(max_length=253)] = Field(description="Key in the ConfigMap.")
+    optional: bool | None = Field(
+        default=None, description="Whether the ConfigMap or its key may be missing."
+    )
+
+
+class FieldSelector(Model):
+    field_path: Annotated[str, Field(max_length=253)] = Field(
+        description="Path of the field, such as spec.nodeName."
+    )
+
+
+class EnvVar(Model):
+    """A variable of the training container, as in a pod."""
+
+    name: Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", max_length=253)] = Field(
+        description="Name of the variable. Names that the operator sets (MLOPS_*, PARAM_*, MLFLOW_TRACKING_URI) are refused."
+    )
+    value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="Its value.")
+    value_from: EnvVarSource | None = Field(default=None, description="Where the value comes from.")
+
+
+class EnvFromSource(Model):
+    """All keys of a Secret or ConfigMap as variables, as in a pod."""
+
+    prefix: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="What is put before each name."
+    )
+    secret_ref: OptionalRef | None = Field(default=None, description="A Secret.")
+    config_map_ref: OptionalRef | None = Field(default=None, description="A ConfigMap.")
+
+
+class OptionalRef(Model):
+    name: DnsSubdomain = Field(description="Its name.")
+    optional: bool | None = Field(default=None, description="Whether it may be missing.")
+
+
+class DatasetRef(Model):
+    """A dataset that the run trains on."""
+
+    name: DnsSubdomain = Field(description="Name of a TrainingDataset in this namespace.")
+    version: VersionName | None = Field(
+        default=None,
+        description="Version of the dataset; default: the current one when the run starts, then pinned.",
+    )
+    include: Annotated[list[RelativePath], Field(max_length=64)] | None = Field(
+        default=None, description="Globs of the files to download (** matches folders); default: all."
+    )
+    mount_path: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)] | None = Field(
+        default=None, description="Where the files are in the container; default: /mlops/datasets/<name>."
+    )
+
+
+class Resources(Model):
+    """What the training container asks for, and what it may use at most."""
+
+    requests: (
+        Annotated[dict[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)] | None
+    ) = Field(default=None, description="Resources that are reserved, such as {cpu: 2, memory: 4Gi}.")
+    limits: Annotated[dict[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)] | None = (
+        Field(default=None, description="Resources that it may use at most.")
+    )
+
+
+class Accelerator(Model):
+    """GPUs, by a class that the platform configured."""
+
+    class_: DnsLabel = Field(
+        alias="class",
+        description="Name of an accelerator class of the operator's configuration, such as gpu-large.",
+    )
+    count: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="How many of them.")
+
+
+class Toleration(Model):
+    """As in a pod."""
+
+    key: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="Key of the taint; default: all keys."
+    )
+    operator: Literal["Exists", "Equal"] | None = Field(
+        default=None, description="How the value is compared; default: Equal."
+    )
+    value: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None, description="Value of the taint."
+    )
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="Effect of the taint; default: all effects."
+    )
+    toleration_seconds: int | None = Field(
+        default=None, description="How long a NoExecute taint is tolerated, in seconds.", ge=0
+    )
+
+
+class Scheduling(Model):
+    """Where the pod may run."""
+
+    node_selector: (
+        Annotated[
+            dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]],
+            Field(max_length=32),
+        ]
+        | None
+    ) = Field(default=None, description="Labels that the node must have.")
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(
+        default=None, description="Taints of nodes that are tolerated; the platform lists the allowed keys."
+    )
+
+
+class PodOptions(Model):
+    """Details of the pod."""
+
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=8)] | None = Field(
+        default=None, description="Secrets for the registry of the image."
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        default=None, description="When the image is pulled; default: as Kubernetes does by its tag."
+    )
+
+
+class MetricSource(Model):
+    """A file that the training writes metrics to."""
+
+    type: Literal["JSONLines"] = Field(
+        description='JSONLines: one JSON object a line, such as {"step": 3, "loss": 0.21}; every number but step is a metric.'
+    )
+    path: RelativePath = Field(
+        description="Path of the file, relative to the working directory. It may appear later."
+    )
+
+
+class Metrics(Model):
+    """Where live metrics come from, beside what the code logs to MLflow and to $MLOPS_METRICS_FILE."""
+
+    sources: Annotated[list[MetricSource], Field(max_length=8)] = Field(
+        default=[],
+        description="Files followed while the code trains. What the code logs with MLflow, or appends as JSON lines to"
+        " the file that MLOPS_METRICS_FILE names, is followed always.",
+    )
+
+
+class ModelOutput(Model):
+    """The model that the run makes."""
+
+    name: ModelName = Field(description="Name of the model; its versions share it.")
+    version: VersionName | None = Field(default=None, description="Version; default: the next free integer.")
+    path: RelativePath | None = Field(
+        default=None,
+        description="Path or glob of the model's file or folder below the working directory. Default: what lies in"
+        " MLOPS_MODEL_DIR; else the last model logged with MLflow; else *.onnx. Of several the newest.",
+    )
+    register_: Literal["Always", "Never"] = Field(
+        default="Always",
+        alias="register",
+        description="Always: a ModelVersion is made when the run has succeeded. Never: the files are only kept with the run.",
+    )
+    metadata: ModelMetadata = Field(
+        default=ModelMetadata(), description="What the catalogue says of the model."
+    )
+
+
+class ArtifactOutput(Model):
+    """Further files to keep."""
+
+    name: DnsLabel = Field(description="Name of the artifact: its folder below artifacts/ in the bucket.")
+    path: RelativePath = Field(description="Path or glob below the working directory.")
+
+
+class Outputs(Model):
+    """What is kept in the bucket. The folder MLOPS_OUTPUT_DIR and the log are kept always."""
+
+    model: ModelOutput | None = Field(default=None, description="The model that the run makes.")
+    artifacts: Annotated[list[ArtifactOutput], Field(max_length=32)] = Field(
+        default=[], description="Further files to keep."
+    )
+
+
+class TrainingRunSpec(Model):
+    """What to train. A run is a record: everything but cancel is fixed once it is made."""
+
+    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_. ()/]*$", max_length=128)] | None = (
+        Field(
+            default=None,
+            description="Groups runs: a column, a selectable field, and the experiment in MLflow.",
+        )
+    )
+    source: RunSource | None = Field(
+        default=None, description="Where the code is; default: the image has it."
+    )
+    image: Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)] = Field(
+        description="Image that holds what the code needs."
+    )
+    command: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=64)] = (
+        Field(description="Command that trains, run without a shell: [python, train.py].")
+    )
+    args: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(max_length=256)] = Field(
+        default=[], description="Arguments; $(PARAM_LEARNING_RATE) is replaced by the variable's value."
+    )
+    env: Annotated[list[EnvVar], Field(max_length=128)] = Field(
+        default=[], description="Variables of the training container."
+    )
+    env_from: Annotated[list[EnvFromSource], Field(max_length=16)] = Field(
+        default=[], description="Secrets and ConfigMaps whose keys become variables."
+    )
+    working_dir: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)] | None = Field(
+        default=None, description="Working directory; default: /mlops/code, where the source is, writable."
+    )
+    parameters: dict[str, Scalar] = Field(
+        default={},
+        description="Hyperparameters: numbers, booleans or strings. Each is the variable PARAM_<NAME> in upper case, and"
+        " all are in the file MLOPS_PARAMS_FILE (JSON).",
+    )
+    datasets: Annotated[list[DatasetRef], Field(max_length=16)] = Field(
+        default=[], description="Datasets that the run trains on; downloaded and checked before it starts."
+    )
+    resources: Resources = Field(
+        default=Resources(), description="CPU and memory; defaults from the operator's configuration."
+    )
+    accelerator: Accelerator | None = Field(default=None, description="GPUs.")
+    scheduling: Scheduling = Field(default=Scheduling(), description="Where the pod may run.")
+    pod: PodOptions = Field(default=PodOptions(), description="Details of the pod.")
+    metrics: Metrics = Field(default=Metrics(), description="Where live metrics come from.")
+    deadline_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = Field(
+        default=None,
+        description="How long the training may take, in seconds from its start; then it is stopped (DeadlineExceeded).",
+    )
+    outputs: Outputs = Field(default=Outputs(), description="What is kept in the bucket.")
+    cancel: bool = Field(
+        default=False,
+        description="Set it to true to stop the run. What was written is kept. It cannot be taken back.",
+    )
+
+
+class MetricStatus(Model):
+    """A metric, summed up; the history is in the bucket."""
+
+    name: Annotated[str, Field(max_length=250)] = Field(description="Name of the metric.")
+    latest: float | None = Field(default=None, description="Last finite value.")
+    min: float | None = Field(default=None, description="Smallest finite value.")
+    max: float | None = Field(default=None, description="Largest finite value.")
+    step: int | None = Field(default=None, description="Step of the last value.")
+    non_finite: int | None = Field(default=None, description="How many values were NaN or infinite, if any.")
+    updated_at: Time | None = Field(default=None, description="When the last value was logged.")
+
+
+class ProgressStatus(Model):
+    """How far the training is, by what it logs."""
+
+    step: int | None = Field(default=None, description="Highest step logged.")
+    total_steps: int | None = Field(
+        default=None, description="Steps in all, where a parameter says it (epochs, max_steps, …)."
+    )
+    fraction: float | None = Field(default=None, description="step / totalSteps, from 0 to 1.")
+    estimated_completion_time: Time | None = Field(
+        default=None, description="When the training ends at this speed."
+    )
+    updated_at: Time | None = Field(default=None, description="When the last report arrived.")
+
+
+class AttemptStatus(Model):
+    """One Job of the run."""
+
+    number: int = Field(description="Number of the attempt, from 1; the Job is named <run>-<number>.", ge=1)
+    job_uid: str | None = Field(default=None, description="uid of the Job, once it is made.", alias="jobUID")
+    pod_uid: str | None = Field(default=None, description="uid of the pod.", alias="podUID")
+    pod_name: str | None = Field(default=None, description="Name of the pod.")
+    node_name: str | None = Field(default=None, description="Node that the pod ran on.")
+    start_time: Time | None = Field(default=None, description="When the attempt was decided.")
+    training_start_time: Time | None = Field(default=None, description="When the command was started.")
+    end_time: Time | None = Field(default=None, description="When it ended.")
+    cause: str | None = Field(
+        default=None, description="How it ended: Succeeded, or the cause of its failure.", max_length=64
+    )
+    logs: str | None = Field(default=None, description="Where the whole log is in the bucket.")
+
+
+class ResolvedDataset(Model):
+    name: str = Field(description="Name of the TrainingDataset.")
+    version: str = Field(description="Version that the run trains on.")
+    digest: str = Field(description="Digest of that version: sha256:…")
+
+
+class ResolvedStatus(Model):
+    """What the run really used."""
+
+    image: str | None = Field(default=None, description="Image with its digest, as the node ran it.")
+    commit: str | None = Field(default=None, description="Git commit, 40 hexadecimal digits.")
+    datasets: list[ResolvedDataset] = Field(default=[], description="Datasets, pinned.")
+    parameters_digest: str | None = Field(
+        default=None, description="sha256 of the parameters as canonical JSON."
+    )
+
+
+class FailureStatus(Model):
+    """Why the run failed."""
+
+    cause: str = Field(description="One word, such as OOMKilled or UserError.", max_length=64)
+    side: Literal["User", "Platform"] = Field(description="Who can mend it.")
+    container: str | None = Field(default=None, description="Container that failed.")
+    exit_code: int | None = Field(default=None, description="Exit code of the command.")
+    message: str = Field(description="What happened and what to do.", max_length=4096)
+    log_tail: str | None = Field(
+        default=None, description="Last lines of the log, at most 2 KiB.", max_length=2048
+    )
+
+
+class RunStorageStatus(Model):
+    uri: str = Field(description="Where everything of the run is: s3://bucket/mlops/runs/<run>-<uid8>/")
+    manifest_digest: str | None = Field(
+        default=None, description="sha256 of manifest.json, once the run has succeeded."
+    )
+    size_bytes: int | None = Field(
+        default=None, description="Size of the files that the manifest names, in bytes."
+    )
+
+
+class RunModelStatus(Model):
+    name: str | None = Field(default=None, description="Name of the ModelVersion that the run made.")
+    version: str | None = Field(default=None, description="Version that was claimed for it.")
+    path: str | None = Field(default=None, description="The file or folder that was taken for the model.")
+
+
+class TrackingStatus(Model):
+    run_id: str | None = Field(
+        default=None, description="Id of the run in the MLflow API that the code logged to."
+    )
+
+
+class UsageStatus(Model):
+    cpu_seconds: float | None = Field(
+        default=None, description="CPU time that the training used, in seconds."
+    )
+    memory_peak_bytes: int | None = Field(default=None, description="Most memory that it used, in bytes.")
+
+
+class TrainingRunStatus(Model):
+    """What became of it."""
+
+    observed_generation: int | None = Field(
+        default=None, description="Generation that this status speaks of."
+    )
+    phase: RunPhase | None = Field(
+        default=None, description="Where the run is, in one word; derived from the conditions."
+    )
+    reason: str | None = Field(
+        default=None, description="Why it is there: a waiting reason or an ending cause.", max_length=128
+    )
+    message: str | None = Field(default=None, description="The same for people.", max_length=4096)
+    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
+        default=[],
+        description="Accepted, Running, Complete or Failed; Ready, Reconciling, Stalled (kstatus).",
+    )
+    start_time: Time | None = Field(default=None, description="When the training started.")
+    completion_time: Time | None = Field(default=None, description="When the run ended.")
+    attempts: Annotated[list[AttemptStatus], Field(max_length=10)] = Field(
+        default=[], description="The Jobs of the run."
+    )
+    resolved: ResolvedStatus | None = Field(default=None, description="What the run really used.")
+    progress: ProgressStatus | None = Field(default=None, description="How far the training is.")
+    metrics: Annotated[list[MetricStatus], Field(max_length=64)] = Field(
+        default=[], description="Metrics, summed up; at most 64, those of the objective and the newest first."
+    )
+    failure: FailureStatus | None = Field(default=None, description="Why the run failed.")
+    storage: RunStorageStatus | None = Field(default=None, description="Where everything is in the bucket.")
+    model: RunModelStatus | None = Field(default=None, description="The model that the run made.")
+    tracking: TrackingStatus | None = Field(default=None, description="Where the code logged to.")
+    usage: UsageStatus | None = Field(default=None, description="What the training used.")
+
+
+class TrainingRun(Model):
+    """Train this code on that data with these parameters on a CPU or GPU; keep everything in the bucket."""
+
+    api_version: str = ""
+    kind: str = "TrainingRun"
+    metadata: ObjectMeta
+    spec: TrainingRunSpec
+    status: TrainingRunStatus = TrainingRunStatus()
+
+    @classmethod
+    def from_object(cls, obj: dict[str, Any]) -> TrainingRun:
+        """From Kubernetes JSON. Raises pydantic.ValidationError where the CRD let something through."""
+        return cls.model_validate(obj)

@@ -1,0 +1,310 @@
+"""What operator and agent exchange: the agent's orders (environment MLOPS_ORDER), its reports, the manifests.
+
+Every file is JSON in camelCase. Readers ignore what they do not know; ``schemaVersion`` rises only when an old
+reader would misunderstand.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mlops_operator.api.base import Model, Scalar, Time
+from mlops_operator.api.sources import GitSource
+from mlops_operator.api.trainingdataset import S3Source
+from mlops_operator.api.trainingrun import ArtifactOutput, MetricSource, MetricStatus
+
+# --- folders and files in a pod -------------------------------------------------------------------------------
+MLOPS_DIR = "/mlops"
+BIN_DIR = "/mlops/bin"  # the entrypoint, put there by stage-in
+RUN_DIR = "/mlops/run"  # ready, started.json, done.json, ack, log: between entrypoint and sidecar
+CODE_DIR = "/mlops/code"
+DATASETS_DIR = "/mlops/datasets"
+OUTPUT_DIR = "/mlops/output"
+MODEL_DIR = "/mlops/output/model"
+METRICS_FILE = "/mlops/output/metrics.jsonl"
+PARAMS_FILE = "/mlops/run/params.json"
+STAGED_FILE = "/mlops/run/staged.json"  # StagedReport, written by stage-in, read by the sidecar
+CREDENTIALS_DIR = "/mlops/credentials/s3"  # the workspace Secret, mounted into stage-in, sidecar and snapshot
+GIT_CREDENTIALS_DIR = "/mlops/credentials/git"
+DATASET_CREDENTIALS_DIR = (
+    "/mlops/credentials/dataset"  # a foreign S3 Secret: dataset/<dataset name>/ in a run
+)
+TOKEN_FILE = "/mlops/token/token"  # noqa: S105 - projected, bound to PROGRESS_AUDIENCE
+MLFLOW_PORT = 5000
+ORDER_VARIABLE = "MLOPS_ORDER"
+
+Cause = Literal[
+    # ends of a run
+    "Succeeded",
+    "Cancelled",
+    "DatasetChanged",
+    "SourceNotFound",
+    "StorageDenied",
+    "StorageUnavailable",
+    "StorageFull",
+    "OOMKilled",
+    "UserError",
+    "DeadlineExceeded",
+    "Deleted",
+    "UploadFailed",
+    "NoModelProduced",
+    "InternalError",
+]
+
+
+class RunIdentity(Model):
+    name: str
+    namespace: str
+    uid: str
+    attempt: int = 1
+
+    @property
+    def prefix(self) -> str:
+        """Key prefix of the run in the bucket, with a slash at its end (design, section 7)."""
+        return f"mlops/runs/{self.name}-{self.uid[:8]}/"
+
+    @property
+    def attempt_prefix(self) -> str:
+        return f"{self.prefix}attempts/{self.attempt}/"
+
+
+class BucketHint(Model):
+    """What the Secret may leave out; a key in the Secret wins."""
+
+    endpoint: str
+    region: str = "us-east-1"
+    bucket: str
+    force_path_style: bool = True
+
+
+# --- orders ---------------------------------------------------------------------------------------------------
+
+
+class StagedDataset(Model):
+    """A dataset to download and check."""
+
+    name: str
+    version: str
+    digest: str
+    manifest: str  # key of the DatasetManifest in the workspace's bucket
+    include: list[str] | None = None
+    path: str  # absolute folder for its files
+    s3_credentials_dir: str | None = None  # where its own Secret is mounted; default: the workspace's
+    git_credentials_dir: str | None = None
+
+
+class StageInOrder(Model):
+    """To ``python -m mlops_operator.agent stage-in``."""
+
+    kind: Literal["StageIn"] = "StageIn"
+    run: RunIdentity
+    bucket: BucketHint
+    git: GitSource | None = None
+    inline_files: dict[str, str] = {}
+    datasets: list[StagedDataset] = []
+    parameters: dict[str, Scalar] = {}
+    # What the record must hold beside what stage-in finds out.
+    spec: dict[str, object] = {}
+
+
+class ModelOrder(Model):
+    name: str
+    path: str | None = None
+
+
+class SidecarOrder(Model):
+    """To ``python -m mlops_operator.agent sidecar``."""
+
+    kind: Literal["Sidecar"] = "Sidecar"
+    run: RunIdentity
+    bucket: BucketHint
+    experiment: str
+    working_dir: str = CODE_DIR
+    model: ModelOrder | None = None
+    artifacts: list[ArtifactOutput] = []
+    metric_sources: list[MetricSource] = []
+    parameters: dict[str, Scalar] = {}
+    progress_url: str | None = None  # https://…/v1/progress ; the CA bundle is in MLOPS_PROGRESS_CA (PEM)
+    progress_interval_seconds: float = 5.0
+    upload_seconds: int = 40  # budget kept of the grace when the pod is deleted
+
+
+class SnapshotOrder(Model):
+    """To ``python -m mlops_operator.agent snapshot``."""
+
+    kind: Literal["Snapshot"] = "Snapshot"
+    namespace: str
+    name: str
+    uid: str
+    version: str
+    bucket: BucketHint
+    s3: S3Source | None = None
+    git: GitSource | None = None
+    s3_credentials_dir: str | None = None
+    git_credentials_dir: str | None = None
+
+
+# --- reports --------------------------------------------------------------------------------------------------
+
+
+class TerminationReport(Model):
+    """What stage-in and snapshot leave in /dev/termination-log when they fail: at most 4 KiB."""
+
+    cause: Cause
+    message: str
+
+
+class TrainingExit(Model):
+    """What the entrypoint wrote to done.json."""
+
+    exit_code: int
+    signal: str | None = None
+    start_time: Time
+    end_time: Time
+    deadline_exceeded: bool = False
+    terminated: bool = False
+    oom_kills: int = 0
+    cpu_seconds: float | None = None
+    memory_peak_bytes: int | None = None
+    log_tail: str = ""
+
+
+class ProgressReport(Model):
+    """POSTed to the progress endpoint; also ``progress.json`` below the attempt in the bucket at its end.
+
+    The endpoint answers 204, or 401/403/413/422/429 with a sentence.
+    """
+
+    run: RunIdentity
+    pod_uid: str
+    sequence: int  # rises; an older report after a newer one is dropped
+    phase: Literal["Staging", "Running", "Uploading", "Done"]
+    started_at: Time | None = None
+    commit: str | None = None
+    tracking_run_id: str | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    metrics: list[MetricStatus] = []  # at most 64
+    training: TrainingExit | None = None  # once the command has ended
+    manifest_digest: str | None = None  # once manifest.json is written
+    failure: TerminationReport | None = (
+        None  # the upload failed for good: UploadFailed, Storage…, NoModelProduced
+    )
+    warnings: list[str] = []
+
+
+# --- files in the bucket --------------------------------------------------------------------------------------
+
+
+class FileEntry(Model):
+    """A file by its digest. ``path`` is relative to the prefix that its manifest stands in."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class StagedReport(Model):
+    """What stage-in found out, for the record."""
+
+    commit: str | None = None
+    datasets: list[StagedDataset] = []
+    seconds: dict[str, float] = {}
+
+
+class TensorInfo(Model):
+    """An input or output of an ONNX model."""
+
+    name: str
+    data_type: str  # as in mlm: float32, int64, other …
+    shape: list[int]  # -1 where the model leaves it open
+
+
+class ModelDescription(Model):
+    """The model's files and what was read from them."""
+
+    path: str  # what was chosen, below the working directory or the output folder
+    selected_by: Literal["path", "modelDir", "mlflow", "onnx"]
+    candidates: list[str] = []  # where several fitted
+    format: Literal["onnx", "skops", "pickle", "pytorch", "mlflow", "other"]
+    main_file: str  # path of the file that is the model: one of files
+    files: list[FileEntry]  # paths relative to the run's attempt prefix + "artifacts/model/"
+    inputs: list[TensorInfo] = []
+    outputs: list[TensorInfo] = []
+    framework: str | None = None
+    framework_version: str | None = None
+
+
+class RunManifest(Model):
+    """``manifest.json`` of an attempt and, last of all, of the run: it makes the prefix valid."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["RunManifest"] = "RunManifest"
+    run: RunIdentity
+    training: TrainingExit
+    files: list[FileEntry]  # everything kept, relative to the attempt's prefix
+    model: ModelDescription | None = None
+    metrics: list[MetricStatus] = []
+    parameters: dict[str, Scalar] = {}
+    commit: str | None = None
+    datasets: list[StagedDataset] = []
+    tracking_run_id: str | None = None
+    warnings: list[str] = []
+    created_at: Time
+
+
+class DatasetFile(FileEntry):
+    """A file of a dataset: where its bytes come from beside their digest."""
+
+    key: str | None = None  # S3: key in the source's bucket
+    version_id: str | None = None
+    lfs: bool = False  # Git: kept in LFS
+
+
+class DatasetManifest(Model):
+    """``mlops/datasets/<name>/versions/<version>.json``; write-once."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["DatasetManifest"] = "DatasetManifest"
+    name: str
+    version: str
+    digest: str  # sha256:… of the canonical list, see mlops_operator.storage.digest
+    files: list[DatasetFile]
+    size_bytes: int
+    s3: S3Source | None = None
+    git: GitSource | None = None  # with ref = the commit
+    revision: str | None = None
+    created_at: Time
+    dataset_uid: str = ""
+
+
+class ModelManifest(Model):
+    """``mlops/models/<model>/<version>/manifest.json``; write-once, last."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["ModelManifest"] = "ModelManifest"
+    model: str
+    version: str
+    digest: str
+    files: list[FileEntry]  # relative to the version's prefix
+    size_bytes: int
+    description: ModelDescription
+    run: RunIdentity
+    metrics: list[MetricStatus] = []
+    parameters: dict[str, Scalar] = {}
+    commit: str | None = None
+    datasets: list[StagedDataset] = []
+    created_at: Time
+
+
+class VersionClaim(Model):
+    """``mlops/models/<model>/<version>/claim.json``; write-once, before any file; it stays for ever.
+
+    ``owner`` is the uid of the TrainingRun whose model it is, or of a ModelVersion without a run. A version that a
+    run makes is named after its number, so the number is taken before that resource exists: the run owns the claim.
+    """
+
+    model: str
+    version: str
+    owner: str
+    claimed_at: Time

@@ -1,0 +1,1 @@
+"""Watch, store, queue, observe, plan, execute."""

@@ -1,0 +1,141 @@
+"""Slow outside work that a plan asks for, and what comes back.
+
+An effect is a value: equal effects are the same work and run once, whoever asks. It is idempotent, so that it may be
+asked for again after a restart. Its outcome comes back as an observation. A plan lists an effect for as long as it
+needs the outcome and has none, or one too old: what it lists is started, unless it runs already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops_operator.api.modelversion import ModelFileStatus
+from mlops_operator.api.wire import BucketHint, DatasetManifest, RunIdentity, RunManifest
+
+
+@dataclass(frozen=True)
+class Effect:
+    namespace: str
+
+
+@dataclass(frozen=True)
+class CheckWorkspace(Effect):
+    """Read the workspace's Secret (or the one named) and say which bucket it opens."""
+
+    secret: str | None = None
+
+
+@dataclass(frozen=True)
+class ReadRunManifest(Effect):
+    run_name: str
+    run_uid: str
+
+
+@dataclass(frozen=True)
+class ReadDatasetManifest(Effect):
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class ClaimVersion(Effect):
+    """Take a version of a model for an owner; the next free integer if ``version`` is None. The same owner (and the
+    same wish) gets the same version again.
+    """
+
+    model: str
+    version: str | None
+    owner: str
+
+
+@dataclass(frozen=True)
+class StoreModel(Effect):
+    """Copy the model's files of a run within S3, verify them, write the version's manifest."""
+
+    model: str
+    version: str
+    run: RunIdentity
+
+
+@dataclass(frozen=True)
+class PublishModelItem(Effect):
+    """Write the version's STAC item and rebuild the catalogue. ``metadata_json`` is ModelMetadata as canonical JSON."""
+
+    workspace: str
+    model: str
+    version: str
+    metadata_json: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class PublishDatasetItem(Effect):
+    """Write a dataset version's STAC item and rebuild the catalogue. ``spec_json`` is TrainingDatasetSpec as JSON."""
+
+    workspace: str
+    name: str
+    version: str
+    spec_json: str
+    generation: int
+
+
+# --- outcomes -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Failed(Outcome):
+    """It did not work. ``cause`` is a word of the status, or a waiting reason (SecretMissing, NotPermitted)."""
+
+    cause: str
+    message: str
+    transient: bool
+    failures: int = 1  # in a row: the back-off grows with it
+
+
+@dataclass(frozen=True)
+class WorkspaceReady(Outcome):
+    secret: str
+    bucket: BucketHint
+    # The CA of the progress endpoint, PEM, for the pods.
+    progress_ca: str
+
+
+@dataclass(frozen=True)
+class RunManifestRead(Outcome):
+    """``manifest`` is None where there is none (yet). ``files_verified``: every file is there with its size."""
+
+    manifest: RunManifest | None
+    digest: str | None = None
+    files_verified: bool = False
+
+
+@dataclass(frozen=True)
+class DatasetManifestRead(Outcome):
+    manifest: DatasetManifest | None  # its files emptied: a status needs only their number
+    key: str = ""
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class VersionClaimed(Outcome):
+    version: str
+
+
+@dataclass(frozen=True)
+class ModelStored(Outcome):
+    uri: str
+    digest: str
+    size_bytes: int
+    files: tuple[ModelFileStatus, ...]
+    manifest: RunManifest
+
+
+@dataclass(frozen=True)
+class ItemPublished(Outcome):
+    item: str  # key

@@ -1,0 +1,105 @@
+"""The operator's configuration: /etc/mlops-operator/config.yaml, checked at the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, Field, ValidationError
+
+from mlops_operator.api.base import Model
+from mlops_operator.api.trainingrun import Toleration
+from mlops_operator.errors import SettingsError
+
+
+class _Strict(Model):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ResourceDefaults(_Strict):
+    """Requests and limits of a container, where nothing else is said."""
+
+    requests: dict[str, str]
+    limits: dict[str, str]
+
+
+class AcceleratorClass(_Strict):
+    """What ``spec.accelerator.class`` stands for."""
+
+    resource: str = Field(description="Extended resource, such as nvidia.com/gpu.")
+    node_selector: dict[str, str] = {}
+    tolerations: list[Toleration] = []
+
+
+class S3Settings(_Strict):
+    endpoint: str | None = Field(default=None, description="Endpoint where a Secret names none.")
+    region: str = "us-east-1"
+    force_path_style: bool = True
+    allowed_endpoints: list[str] = Field(
+        default=[],
+        description="Endpoints (scheme://host[:port]) that the operator may dial; the default endpoint is one.",
+    )
+
+
+class ProxySettings(_Strict):
+    http: str | None = None
+    https: str | None = None
+    no_proxy: list[str] = []
+
+
+class ProgressSettings(_Strict):
+    url: str = "https://mlops-operator.mlops-system.svc:443/v1/progress"
+    interval_seconds: float = 5.0
+
+
+class Settings(_Strict):
+    """All of it; every field has a default that works beside a workspace of the platform."""
+
+    agent_image: str = "mlops-agent"
+    agent_image_pull_policy: str | None = None
+    workspace_secret: str = Field(
+        default="{workspace}-datalab", description="Name of the Secret with the S3 credentials."
+    )
+    bucket: str = Field(default="{workspace}", description="Bucket where the Secret has no key BUCKET.")
+    s3: S3Settings = S3Settings()
+    proxy: ProxySettings = ProxySettings()
+    ca_bundle: str | None = Field(
+        default=None, description="PEM certificates that all containers trust beside their own."
+    )
+    progress: ProgressSettings = ProgressSettings()
+    training_resources: ResourceDefaults = ResourceDefaults(
+        requests={"cpu": "500m", "memory": "512Mi"}, limits={"cpu": "2", "memory": "2Gi"}
+    )
+    agent_resources: ResourceDefaults = ResourceDefaults(
+        requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "500m", "memory": "128Mi"}
+    )
+    snapshot_resources: ResourceDefaults = ResourceDefaults(
+        requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "256Mi"}
+    )
+    accelerator_classes: dict[str, AcceleratorClass] = {}
+    allowed_toleration_keys: list[str] = []
+    run_as_user: int = 1000
+    grace_period_seconds: int = 60
+    upload_seconds: int = 40
+    acknowledge_seconds: int = 3600
+    job_retention_seconds: int = 3600
+    image_pull_policy: str | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read a YAML file.
+
+        Raises
+        ------
+        SettingsError
+            The file is not there, not YAML, or a field is wrong: the message names the field.
+        """
+        try:
+            content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            return cls.model_validate(content)
+        except (OSError, yaml.YAMLError) as error:
+            raise SettingsError(f"cannot read the configuration {path}: {error}") from error
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise SettingsError(f"the configuration {path} is wrong: {problems}") from error

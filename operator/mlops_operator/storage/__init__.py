@@ -1,0 +1,1 @@
+"""The workspace's bucket: client, keys, digests, manifests, the STAC catalogue."""
