@@ -1,0 +1,3 @@
+module mlops.eoepca.org/entrypoint
+
+go 1.24

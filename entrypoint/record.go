@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const timeFormat = "2006-01-02T15:04:05.000Z07:00" // RFC 3339 with milliseconds
+
+// started is the content of started.json.
+type started struct {
+	PID       int      `json:"pid"`
+	StartTime string   `json:"startTime"`
+	Command   []string `json:"command"`
+}
+
+// outcome is the content of done.json; null stands for "did not happen" or "was not measured".
+type outcome struct {
+	ExitCode         int      `json:"exitCode"`
+	Signal           *string  `json:"signal"`
+	StartTime        string   `json:"startTime"`
+	EndTime          string   `json:"endTime"`
+	DeadlineExceeded bool     `json:"deadlineExceeded"`
+	Terminated       bool     `json:"terminated"`
+	OOMKills         int64    `json:"oomKills"`
+	CPUSeconds       *float64 `json:"cpuSeconds"`
+	MemoryPeakBytes  *int64   `json:"memoryPeakBytes"`
+	LogTail          string   `json:"logTail"`
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
+
+// writeJSON makes the file appear whole or not at all, and lasting: a reader never sees half of it.
+func writeJSON(path string, value any) error {
+	var data bytes.Buffer
+	encoder := json.NewEncoder(&data)
+	encoder.SetEscapeHTML(false) // people read the commands and the log in it
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	temporary := path + ".tmp"
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data.Bytes())
+	if err == nil {
+		err = file.Sync()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}
+
+// readOutcome gives a done.json that an earlier start of this container left, or nil if there is none.
+func readOutcome(path string) (*outcome, error) {
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found outcome
+	if err := json.Unmarshal(data, &found); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &found, nil
+}
+
+var signalNames = map[syscall.Signal]string{
+	syscall.SIGHUP: "SIGHUP", syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGILL: "SIGILL",
+	syscall.SIGTRAP: "SIGTRAP", syscall.SIGABRT: "SIGABRT", syscall.SIGBUS: "SIGBUS", syscall.SIGFPE: "SIGFPE",
+	syscall.SIGKILL: "SIGKILL", syscall.SIGUSR1: "SIGUSR1", syscall.SIGSEGV: "SIGSEGV", syscall.SIGUSR2: "SIGUSR2",
+	syscall.SIGPIPE: "SIGPIPE", syscall.SIGALRM: "SIGALRM", syscall.SIGTERM: "SIGTERM", syscall.SIGXCPU: "SIGXCPU",
+	syscall.SIGXFSZ: "SIGXFSZ", syscall.SIGSYS: "SIGSYS",
+}
+
+func signalName(number syscall.Signal) *string {
+	name, known := signalNames[number]
+	if !known {
+		name = "SIG" + strconv.Itoa(int(number))
+	}
+	return &name
+}
