@@ -1,0 +1,161 @@
+"""Every cause by which a run fails, produced for real, with the message that its user sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.e2e.workspace import RESOURCES, TRAIN
+
+if TYPE_CHECKING:
+    from hack.services.git import GitService
+    from hack.services.s3 import S3Service
+    from tests.e2e.workspace import Workspace
+
+FOREVER = "import time\nprint('started', flush=True)\ntime.sleep(600)\n"
+MODEL = {"model": {"name": "some-model", "register": "Never"}}
+
+
+def test_user_error(workspace: Workspace) -> None:
+    workspace.run("wrong", "import sys\nopen('/mlops/output/partial.txt', 'w').write('kept')\nsys.exit('no such column: age')\n")
+    failure = workspace.failed("wrong", "UserError")
+    assert failure["side"] == "User"
+    assert failure["exitCode"] == 1
+    assert "no such column: age" in failure["logTail"]
+    run = workspace.get("TrainingRun", "wrong")
+    assert run is not None
+    keys = workspace.keys(workspace.run_prefix(run))
+    assert any(key.endswith("partial.txt") for key in keys), keys
+    assert f"{workspace.run_prefix(run)}manifest.json" not in keys
+
+
+def test_command_not_found(workspace: Workspace) -> None:
+    workspace.run("typo", command=["pyhton", "train.py"])
+    failure = workspace.failed("typo", "UserError")
+    assert failure["exitCode"] == 127
+    assert "pyhton" in failure["logTail"] + failure["message"]
+
+
+def test_oom_killed(workspace: Workspace) -> None:
+    limits = {"requests": RESOURCES["requests"], "limits": {"cpu": "1", "memory": "96Mi"}}
+    workspace.run("hungry", "x = []\nwhile True: x.append(bytearray(10_000_000))\n", resources=limits)
+    failure = workspace.failed("hungry", "OOMKilled")
+    assert "96Mi" in failure["message"]
+
+
+def test_deadline_exceeded(workspace: Workspace) -> None:
+    workspace.run("slow", FOREVER, deadlineSeconds=2)
+    failure = workspace.failed("slow", "DeadlineExceeded")
+    assert "2 s" in failure["message"]
+
+
+def test_no_model_produced(workspace: Workspace) -> None:
+    workspace.run("empty", "open('/mlops/output/other.txt', 'w').write('x')\n", outputs=MODEL)
+    failure = workspace.failed("empty", "NoModelProduced")
+    assert "other.txt" in failure["message"]
+
+
+def test_pod_deleted(workspace: Workspace) -> None:
+    workspace.run("lost", FOREVER)
+    run = workspace.until_phase("lost", "Running")
+    workspace.delete("Pod", workspace.pods("lost")[0]["metadata"]["name"])
+    failure = workspace.failed("lost", "Deleted")
+    assert failure["side"] == "Platform"
+    assert workspace.kube.get("Job", workspace.name, "lost-2") is None
+    assert f"{workspace.run_prefix(run)}attempts/1/logs/train.log" in workspace.keys(workspace.run_prefix(run))
+
+
+def test_upload_failed(workspace: Workspace) -> None:
+    script = TRAIN + "\nopen('/mlops/output/closed.txt', 'w').write('x')\nos.chmod('/mlops/output/closed.txt', 0)\n"
+    workspace.run("closed", script, outputs=MODEL)
+    failure = workspace.failed("closed", "UploadFailed")
+    assert "closed.txt" in failure["message"]
+
+
+def test_source_not_found(workspace: Workspace, git: GitService) -> None:
+    url = git.create_repository("e2e", workspace.name)
+    workspace.run("no-ref", source={"git": {"url": url, "ref": "no-such-branch"}})
+    failure = workspace.failed("no-ref", "SourceNotFound")
+    assert "no-such-branch" in failure["message"]
+    workspace.run("no-repo", source={"git": {"url": url.replace(workspace.name, "nowhere"), "ref": "main"}})
+    assert "nowhere" in workspace.failed("no-repo", "SourceNotFound")["message"]
+
+
+def test_dataset_changed(workspace: Workspace) -> None:
+    workspace.dataset("moving", {"a.csv": b"1,2,3", "b.csv": b"4,5,6"})
+    workspace.until_dataset_ready("moving")
+    workspace.put("data/moving/b.csv", b"4,5,7")
+    workspace.run("stale", datasets=[{"name": "moving"}])
+    failure = workspace.failed("stale", "DatasetChanged")
+    assert "b.csv" in failure["message"]
+
+
+def _foreign_dataset(workspace: Workspace) -> dict[str, str]:
+    """A dataset read with a Secret of its own; gives the Secret's content."""
+    import base64  # noqa: PLC0415
+
+    own = workspace.get("Secret", f"{workspace.name}-datalab")
+    assert own is not None
+    content = {key: base64.b64decode(value).decode() for key, value in own["data"].items()}
+    workspace.apply(_secret(content))
+    workspace.put("data/far/a.csv", b"1,2,3")
+    source = {"s3": {"uri": f"s3://{workspace.name}/data/far/", "credentialsSecretRef": {"name": "far"}}}
+    workspace.apply(
+        {
+            "apiVersion": "mlops.eoepca.org/v1alpha1",
+            "kind": "TrainingDataset",
+            "metadata": {"name": "far"},
+            "spec": {"version": "1", "source": source},
+        }
+    )
+    workspace.until_dataset_ready("far")
+    return content
+
+
+def _secret(content: dict[str, str]) -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "far"}, "stringData": content}
+
+
+def test_storage_denied(workspace: Workspace) -> None:
+    content = _foreign_dataset(workspace)
+    workspace.apply(_secret({**content, "AWS_SECRET_ACCESS_KEY": "no-longer-valid-at-all"}))
+    workspace.run("denied", datasets=[{"name": "far"}])
+    failure = workspace.failed("denied", "StorageDenied")
+    assert "no-longer-valid-at-all" not in failure["message"]
+    assert failure["side"] == "Platform"
+
+
+def test_storage_unavailable(workspace: Workspace) -> None:
+    content = _foreign_dataset(workspace)
+    workspace.apply(_secret({**content, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}))
+    workspace.run("unreachable", datasets=[{"name": "far"}])
+    assert "127.0.0.1:9" in workspace.failed("unreachable", "StorageUnavailable", timeout=180)["message"]
+
+
+def test_storage_full(small_workspace: Workspace) -> None:
+    """The bucket lies on 24 MiB; the training writes more."""
+    script = TRAIN + "\nopen('/mlops/output/big.bin', 'wb').write(os.urandom(40_000_000))\n"
+    small_workspace.run("big", script, outputs=MODEL)
+    assert "space" in small_workspace.failed("big", "StorageFull", timeout=180)["message"]
+
+
+def test_tenants_do_not_see_each_other(workspace: Workspace, s3: S3Service) -> None:
+    """A dataset that names another workspace's bucket is refused by S3, since only one's own keys are used."""
+    other = f"{workspace.name}-b"
+    credentials = s3.create_workspace_bucket(other)
+    s3.client(credentials).put_object(Bucket=other, Key="private/a.txt", Body=b"secret")
+    try:
+        source = {"s3": {"uri": f"s3://{other}/private/"}}
+        workspace.apply(
+            {
+                "apiVersion": "mlops.eoepca.org/v1alpha1",
+                "kind": "TrainingDataset",
+                "metadata": {"name": "theirs"},
+                "spec": {"version": "1", "source": source},
+            }
+        )
+        seen = workspace.until(
+            "TrainingDataset", "theirs", lambda d: d.get("status", {}).get("phase") == "Failed", timeout=90
+        )
+        assert seen["status"]["reason"] == "StorageDenied", seen["status"]
+    finally:
+        s3.delete_bucket(other)
