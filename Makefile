@@ -1,0 +1,50 @@
+# Targets with a `## ` comment are listed by `make help`. Each is idempotent, and fast when there is nothing to do.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+STATE := $(CURDIR)/.state
+VENV := $(STATE)/venv
+PYTHON := $(VENV)/bin/python
+# What the virtual environment was made of; another content makes it anew.
+REQUIREMENTS := requirements/dev.txt
+VENV_STAMP = $(VENV)/.made-of-$(shell sha256sum $(REQUIREMENTS) | cut -c1-16)
+
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
+export PATH := $(VENV)/bin:$(STATE)/bin:$(PATH)
+comma := ,
+# The cluster's own addresses are never behind a proxy.
+export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY)$(comma))localhost,127.0.0.1,10.244.0.0/16,10.96.0.0/16,10.244.0.1
+export no_proxy := $(NO_PROXY)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' \
+	  | while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: venv
+venv: $(VENV_STAMP) ## Make the virtual environment from the hashed requirements
+
+$(VENV_STAMP): $(REQUIREMENTS)
+	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Python 3.11 or newer with its venv module is missing; as root, run: apt-get install python3 python3-venv" >&2; exit 1; }
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@echo "Installing $(REQUIREMENTS) into $(VENV)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(REQUIREMENTS)
+	@printf '%s\n%s\n' $(CURDIR)/operator $(CURDIR) \
+	  > "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mlops-operator.pth"
+	@rm -f $(VENV)/.made-of-*
+	@touch $@
+
+.PHONY: cluster
+cluster: $(VENV_STAMP) ## Bring up the local Kubernetes (builds it at the first time)
+	@$(PYTHON) -m hack.cluster up
+
+.PHONY: cluster-down
+cluster-down: $(VENV_STAMP) ## Bring it down; nothing stays behind on the machine
+	@$(PYTHON) -m hack.cluster down
+
+.PHONY: clean-cache
+clean-cache: ## Remove the built programs that all clones share
+	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/mlops-operator"

@@ -1,0 +1,1 @@
+"""What a developer runs: a local Kubernetes, the demo, the images."""

@@ -1,0 +1,1 @@
+"""A real one-node Kubernetes on a Debian 12 machine without Docker."""
