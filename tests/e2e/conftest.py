@@ -1,0 +1,124 @@
+"""The cluster, its services, and a workspace for each test; what there is to see when a test fails."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hack.services.git import GitService, connect_git
+from hack.services.s3 import S3Service, connect_s3
+from hack.services.workspaces import create_workspace, delete_workspace
+from tests.e2e.audit import AuditLog
+from tests.e2e.kube import Kube
+from tests.e2e.workspace import Workspace
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".state"
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Path:
+    path = STATE / "kubeconfig"
+    assert path.exists(), "there is no cluster: run `make e2e`, which brings one up"
+    return path
+
+
+@pytest.fixture(scope="session")
+def kube(kubeconfig: Path) -> Iterator[Kube]:
+    kube = Kube(kubeconfig, kubectl_program=str(STATE / "bin" / "kubectl"))
+    yield kube
+    kube.close()
+
+
+@pytest.fixture(scope="session")
+def kubectl(kube: Kube) -> Callable[..., subprocess.CompletedProcess[str]]:
+    return kube.kubectl
+
+
+@pytest.fixture(scope="session")
+def s3(kubeconfig: Path) -> S3Service:
+    return connect_s3(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def git(kubeconfig: Path) -> GitService:
+    return connect_git(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def audit() -> AuditLog:
+    return AuditLog(STATE / "audit")
+
+
+@pytest.fixture(scope="session")
+def refused_on_purpose() -> set[str]:
+    """Namespaces in which a test took the operator's rights away."""
+    return set()
+
+
+@pytest.fixture
+def workspace_name(request: pytest.FixtureRequest) -> str:
+    word = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:24].strip("-")
+    return f"ws-{word}-{secrets.token_hex(3)}"
+
+
+@pytest.fixture
+def namespace(kube: Kube, workspace_name: str) -> Iterator[str]:
+    """A bare namespace."""
+    kube.create("Namespace", "", {"metadata": {"name": workspace_name}})
+    yield workspace_name
+    kube.delete("Namespace", "", workspace_name)
+
+
+@pytest.fixture
+def workspace(kubeconfig: Path, kube: Kube, s3: S3Service, workspace_name: str) -> Iterator[Workspace]:
+    """A workspace as the workspace building block would make it."""
+    yield from _workspace(kubeconfig, kube, s3, workspace_name)
+
+
+def _workspace(kubeconfig: Path, kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:
+    credentials = create_workspace(kubeconfig, name, s3)
+    yield Workspace(name, kube, s3.client(credentials))
+    delete_workspace(kubeconfig, name, s3)
+
+
+# --- what there is to see when a test fails -----------------------------------------------------------------
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    outcome: Any = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    fixtures = getattr(item, "funcargs", {})
+    place = fixtures.get("workspace") or fixtures.get("small_workspace")
+    kube = fixtures.get("kube") or (place.kube if place else None)
+    if kube is not None:
+        namespace = place.name if place else fixtures.get("namespace", "default")
+        report.sections.append((f"namespace {namespace}", _describe(kube, namespace)))
+
+
+def _describe(kube: Kube, namespace: str) -> str:
+    """Objects, events and logs of a namespace, and the operator's last words."""
+    questions = [
+        ("get", "tds,trun,mv,jobs,pods", "-o", "wide"),
+        ("get", "events", "--sort-by=.lastTimestamp"),
+        ("get", "trun,tds,mv", "-o", "jsonpath={range .items[*]}{.metadata.name}{': '}{.status}{'\\n'}{end}"),
+    ]
+    parts = [kube.kubectl("-n", namespace, *question).stdout[-6000:] for question in questions]
+    for pod in kube.list("Pod", namespace)[-6:]:
+        name = pod["metadata"]["name"]
+        log = kube.kubectl("-n", namespace, "logs", name, "--all-containers", "--prefix", "--tail=25").stdout
+        parts.append(f"--- log of {name}\n{log[-4000:]}")
+    log = kube.kubectl("-n", "mlops-system", "logs", "deployment/mlops-operator", "--tail=60").stdout
+    parts.append(f"--- log of the operator\n{log[-8000:]}")
+    return "\n".join(parts)
