@@ -6,11 +6,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mlops_operator.api.base import Condition, DnsSubdomain, Model, ObjectMeta, Time
+from mlops_operator.api.base import ATOMIC, Conditions, DnsLabel, Model, ObjectMeta, Rule, Time, fixed
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]+[a-z0-9]$", min_length=3, max_length=50)]
 # An integer, a semantic version, or a date: valid in a resource's name, an S3 key and an item's id.
-VersionName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", min_length=1, max_length=64)]
+VersionName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        min_length=1,
+        max_length=64,
+    ),
+]
+Degrees = Annotated[float, Field(ge=-180, le=180)]
+BoundingBox = Annotated[list[Degrees], Field(min_length=4, max_length=4)]
+# Of an object with the optional member bbox.
+BOUNDING_BOX_RULE = Rule(
+    "!has(self.bbox) || (self.bbox[1] <= self.bbox[3] && self.bbox[1] >= -90.0 && self.bbox[3] <= 90.0)",
+    "give west, south, east, north in degrees, with south <= north",
+    field_path=".bbox",
+)
 Keyword = Annotated[str, Field(max_length=128)]
 ModelPhase = Literal["Pending", "Storing", "Publishing", "Ready", "Failed"]
 
@@ -66,14 +81,18 @@ class ModelMetadata(Model):
     prediction_type: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="ml-model:prediction_type; default: the first task."
     )
-    bbox: Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
+    bbox: BoundingBox | None = Field(
         default=None,
         description="Where it is valid: west, south, east, north in degrees; default: the datasets' extent, else the world.",
     )
 
+    rules = (BOUNDING_BOX_RULE,)
+
 
 class RunModelSource(Model):
-    name: DnsSubdomain = Field(description="Name of a TrainingRun in this namespace that has succeeded.")
+    """A run of this namespace."""
+
+    name: DnsLabel = Field(description="Name of a TrainingRun in this namespace that has succeeded.")
     uid: Annotated[str, Field(max_length=64)] | None = Field(
         default=None,
         description="uid of that run, where several had the name; set by the operator on versions that a run makes.",
@@ -84,6 +103,8 @@ class ModelSource(Model):
     """Where the files are; exactly one of the members."""
 
     training_run: RunModelSource | None = Field(default=None, description="The model that a run made.")
+
+    one_of = ("training_run",)
 
 
 class ModelVersionSpec(Model):
@@ -99,14 +120,25 @@ class ModelVersionSpec(Model):
         default=ModelMetadata(), description="What the catalogue says of the model; may be changed."
     )
 
+    rules = fixed(
+        "model",
+        "version",
+        "source",
+        advice="the files of a version never change. Apply it under a new name and version.",
+    )
+
 
 class ModelFileStatus(Model):
+    """A file of the version."""
+
     path: str = Field(description="Path below the version's prefix.")
     size_bytes: int = Field(description="Size in bytes.", ge=0)
     sha256: str = Field(description="sha256, 64 hexadecimal digits.")
 
 
 class LineageDataset(Model):
+    """A dataset that the model was trained on."""
+
     name: str = Field(description="Name of the dataset.")
     version: str = Field(description="Its version.")
     digest: str = Field(description="Its digest.")
@@ -118,10 +150,14 @@ class Lineage(Model):
     training_run: str | None = Field(default=None, description="Name of the run.")
     training_run_uid: str | None = Field(default=None, description="uid of the run.", alias="trainingRunUID")
     commit: str | None = Field(default=None, description="Git commit of the code.")
-    datasets: list[LineageDataset] = Field(default=[], description="Datasets that it was trained on.")
+    datasets: Annotated[list[LineageDataset], Field(max_length=16)] = Field(
+        default=[], description="Datasets that it was trained on."
+    )
 
 
 class ModelMetric(Model):
+    """A metric of the run."""
+
     name: str = Field(description="Name of the metric.")
     value: float = Field(description="Its last value in the run.")
 
@@ -135,7 +171,7 @@ class ModelVersionStatus(Model):
     phase: ModelPhase | None = Field(default=None, description="Where the version is, in one word.")
     reason: str | None = Field(default=None, description="Why it is there.", max_length=128)
     message: str | None = Field(default=None, description="The same for people.", max_length=4096)
-    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
+    conditions: Conditions = Field(
         default=[], description="Stored, Verified, Published; Ready, Reconciling, Stalled (kstatus)."
     )
     version: str | None = Field(default=None, description="The version that was claimed.")
@@ -153,7 +189,7 @@ class ModelVersionStatus(Model):
     stored_at: Time | None = Field(default=None, description="When its files were stored.")
     lineage: Lineage | None = Field(default=None, description="What it was made from.")
     metrics: Annotated[list[ModelMetric], Field(max_length=64)] = Field(
-        default=[], description="Metrics of the run."
+        default=[], description="Metrics of the run.", json_schema_extra=ATOMIC
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mlops_operator.api.base import Model, Rule, SecretRef
+from mlops_operator.api.base import Model, RelativePath, Rule, SecretRef
 
 
 class GitSource(Model):
@@ -22,7 +22,7 @@ class GitSource(Model):
             " written to the status. An abbreviated commit is refused: servers do not resolve it.",
         )
     )
-    path: Annotated[str, Field(pattern=r"^[^/\s].*$", max_length=512)] | None = Field(
+    path: RelativePath | None = Field(
         default=None, description="Folder in the repository that is used; default: all of it."
     )
     lfs: bool = Field(
@@ -40,7 +40,7 @@ class InlineSource(Model):
 
     files: Annotated[
         dict[
-            Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-][A-Za-z0-9_./-]*$", max_length=255)],
+            Annotated[str, Field(max_length=255)],
             Annotated[str, Field(max_length=32768)],
         ],
         Field(min_length=1, max_length=64),
@@ -50,11 +50,13 @@ class InlineSource(Model):
 
     rules = (
         Rule(
-            "self.files.all(f, !f.contains('..'))",
-            "spec.source.inline.files: a path must not contain '..'",
+            "self.files.all(f, f.matches('^[A-Za-z0-9_.-][A-Za-z0-9_./-]*$') && !f.contains('..'))",
+            "a path is relative, of letters, digits and _ . - /, and does not contain '..'",
+            field_path=".files",
         ),
         Rule(
             "self.files.map(f, size(self.files[f])).sum() <= 32768",
-            "spec.source.inline.files: more than 32 KiB in all; keep larger code in Git (spec.source.git)",
+            "more than 32 KiB in all; keep larger code in Git (spec.source.git)",
+            field_path=".files",
         ),
     )

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
-from mlops_operator.api.base import Condition, Model, ObjectMeta, SecretRef, Time
-from mlops_operator.api.modelversion import Keyword, VersionName
+from mlops_operator.api.base import Conditions, Model, ObjectMeta, Rule, SecretRef, Time
+from mlops_operator.api.modelversion import BOUNDING_BOX_RULE, BoundingBox, Keyword, VersionName
 from mlops_operator.api.sources import GitSource
 
 DatasetPhase = Literal["Pending", "Snapshotting", "Ready", "Failed"]
+Rfc3339 = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$",
+        max_length=35,
+    ),
+]
 
 
 class S3Source(Model):
@@ -34,6 +41,8 @@ class DatasetSource(Model):
         default=None, description="Files in a Git repository, those in LFS included."
     )
 
+    one_of = ("s3", "git")
+
 
 class Provider(Model):
     """As in STAC."""
@@ -51,12 +60,12 @@ class Provider(Model):
 class Extent(Model):
     """Where and when, as in STAC."""
 
-    bbox: Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
-        default=None, description="West, south, east, north in degrees."
+    bbox: BoundingBox | None = Field(default=None, description="West, south, east, north in degrees.")
+    interval: Annotated[list[Rfc3339], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="First and last time (RFC 3339), such as 2024-05-01T00:00:00Z."
     )
-    interval: (
-        Annotated[list[Annotated[str, Field(max_length=32)]], Field(min_length=2, max_length=2)] | None
-    ) = Field(default=None, description="First and last time (RFC 3339).")
+
+    rules = (BOUNDING_BOX_RULE,)
 
 
 class TrainingDatasetSpec(Model):
@@ -81,6 +90,16 @@ class TrainingDatasetSpec(Model):
         default=[], description="Who made and hosts it."
     )
     extent: Extent | None = Field(default=None, description="Where and when; default: the whole world, now.")
+
+    rules = (
+        Rule(
+            "self.version != oldSelf.version || self.source == oldSelf.source",
+            "changes only together with spec.version: a version already made never changes. Give the new data a new"
+            " version.",
+            field_path=".source",
+            reason="FieldValueForbidden",
+        ),
+    )
 
 
 class DatasetVersionStatus(Model):
@@ -119,7 +138,7 @@ class TrainingDatasetStatus(Model):
     phase: DatasetPhase | None = Field(default=None, description="Where the dataset is, in one word.")
     reason: str | None = Field(default=None, description="Why it is there.", max_length=128)
     message: str | None = Field(default=None, description="The same for people.", max_length=4096)
-    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
+    conditions: Conditions = Field(
         default=[], description="Snapshotted, Published; Ready, Reconciling, Stalled (kstatus)."
     )
     versions: Annotated[list[DatasetVersionStatus], Field(max_length=256)] = Field(
@@ -130,6 +149,26 @@ class TrainingDatasetStatus(Model):
         default=None, description="The snapshot under way, or the last one."
     )
 
+    @computed_field(alias="files", description="How many files the current version has.")  # type: ignore[prop-decorator]
+    @property
+    def current_files(self) -> int | None:
+        return version.files if (version := self.current_version) else None
+
+    @computed_field(alias="sizeBytes", description="Size of the current version, in bytes.")  # type: ignore[prop-decorator]
+    @property
+    def current_size_bytes(self) -> int | None:
+        return version.size_bytes if (version := self.current_version) else None
+
+    @computed_field(alias="digest", description="Digest of the current version.")  # type: ignore[prop-decorator]
+    @property
+    def current_digest(self) -> str | None:
+        return version.digest if (version := self.current_version) else None
+
+    @property
+    def current_version(self) -> DatasetVersionStatus | None:
+        """The version that ``current`` names."""
+        return next((version for version in self.versions if version.version == self.current), None)
+
 
 class TrainingDataset(Model):
     """Versioned, digest-pinned training data."""
@@ -139,6 +178,14 @@ class TrainingDataset(Model):
     metadata: ObjectMeta
     spec: TrainingDatasetSpec
     status: TrainingDatasetStatus = TrainingDatasetStatus()
+
+    rules = (
+        Rule(
+            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40",
+            "metadata.name: at most 40 characters: lower case letters, digits and - (the names of the Jobs and folders"
+            " are made from it)",
+        ),
+    )
 
     @classmethod
     def from_object(cls, obj: dict[str, Any]) -> TrainingDataset:

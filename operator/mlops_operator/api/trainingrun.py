@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mlops_operator.api.base import (
-    Condition,
+    ATOMIC,
+    Conditions,
     DnsLabel,
     DnsSubdomain,
     LocalObjectReference,
@@ -15,8 +16,11 @@ from mlops_operator.api.base import (
     ObjectMeta,
     Quantity,
     RelativePath,
+    Rule,
     Scalar,
     Time,
+    fixed,
+    keyed_by,
 )
 from mlops_operator.api.modelversion import ModelMetadata, ModelName, VersionName
 from mlops_operator.api.sources import GitSource, InlineSource
@@ -25,26 +29,40 @@ RunPhase = Literal["Pending", "Queued", "Staging", "Running", "Uploading", "Succ
 ENDED: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
+# An absolute path without . and .. in it, and not the root.
+AbsolutePath = Annotated[str, Field(pattern=r"^(/\.?[^/\s:.][^/\s:]*)+$", max_length=512)]
+
+
 class RunSource(Model):
     """Where the code is; exactly one of the members."""
 
     git: GitSource | None = Field(default=None, description="Code in a Git repository, cloned at one commit.")
     inline: InlineSource | None = Field(default=None, description="Code in this manifest.")
 
+    one_of = ("git", "inline")
+
 
 class EnvVarSource(Model):
+    """Where a variable's value comes from; exactly one of the members."""
+
     secret_key_ref: SecretKeySelector | None = Field(default=None, description="A key of a Secret.")
     config_map_key_ref: ConfigMapKeySelector | None = Field(default=None, description="A key of a ConfigMap.")
     field_ref: FieldSelector | None = Field(default=None, description="A field of the pod.")
 
+    one_of = ("secret_key_ref", "config_map_key_ref", "field_ref")
+
 
 class SecretKeySelector(Model):
+    """A key of a Secret, as in a pod."""
+
     name: DnsSubdomain = Field(description="Name of the Secret.")
     key: Annotated[str, Field(max_length=253)] = Field(description="Key in the Secret.")
     optional: bool | None = Field(default=None, description="Whether the Secret or its key may be missing.")
 
 
 class ConfigMapKeySelector(Model):
+    """A key of a ConfigMap, as in a pod."""
+
     name: DnsSubdomain = Field(description="Name of the ConfigMap.")
     key: Annotated[str, Field(max_length=253)] = Field(description="Key in the ConfigMap.")
     optional: bool | None = Field(
@@ -53,6 +71,8 @@ class ConfigMapKeySelector(Model):
 
 
 class FieldSelector(Model):
+    """A field of the pod, as in a pod."""
+
     field_path: Annotated[str, Field(max_length=253)] = Field(
         description="Path of the field, such as spec.nodeName."
     )
@@ -67,6 +87,16 @@ class EnvVar(Model):
     value: Annotated[str, Field(max_length=32768)] | None = Field(default=None, description="Its value.")
     value_from: EnvVarSource | None = Field(default=None, description="Where the value comes from.")
 
+    one_of = ("value", "value_from")
+    rules = (
+        Rule(
+            "!self.name.startsWith('MLOPS_') && !self.name.startsWith('PARAM_') && self.name != 'MLFLOW_TRACKING_URI'",
+            "MLOPS_*, PARAM_* and MLFLOW_TRACKING_URI are set by the operator: choose another name",
+            field_path=".name",
+            reason="FieldValueForbidden",
+        ),
+    )
+
 
 class EnvFromSource(Model):
     """All keys of a Secret or ConfigMap as variables, as in a pod."""
@@ -77,8 +107,12 @@ class EnvFromSource(Model):
     secret_ref: OptionalRef | None = Field(default=None, description="A Secret.")
     config_map_ref: OptionalRef | None = Field(default=None, description="A ConfigMap.")
 
+    one_of = ("secret_ref", "config_map_ref")
+
 
 class OptionalRef(Model):
+    """A Secret or ConfigMap, as in a pod."""
+
     name: DnsSubdomain = Field(description="Its name.")
     optional: bool | None = Field(default=None, description="Whether it may be missing.")
 
@@ -86,7 +120,7 @@ class OptionalRef(Model):
 class DatasetRef(Model):
     """A dataset that the run trains on."""
 
-    name: DnsSubdomain = Field(description="Name of a TrainingDataset in this namespace.")
+    name: DnsLabel = Field(description="Name of a TrainingDataset in this namespace.")
     version: VersionName | None = Field(
         default=None,
         description="Version of the dataset; default: the current one when the run starts, then pinned.",
@@ -94,8 +128,24 @@ class DatasetRef(Model):
     include: Annotated[list[RelativePath], Field(max_length=64)] | None = Field(
         default=None, description="Globs of the files to download (** matches folders); default: all."
     )
-    mount_path: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)] | None = Field(
+    mount_path: AbsolutePath | None = Field(
         default=None, description="Where the files are in the container; default: /mlops/datasets/<name>."
+    )
+
+    rules = (
+        Rule(
+            "!has(self.mountPath) || !(self.mountPath + '/').startsWith('/mlops/')"
+            " || self.mountPath.startsWith('/mlops/code/')",
+            "below /mlops only /mlops/code/… may be named; the rest is the operator's",
+            field_path=".mountPath",
+            reason="FieldValueForbidden",
+        ),
+        Rule(
+            "!has(self.mountPath) || !(self.mountPath in ['/tmp', '/dev/shm', '/dev', '/proc', '/sys', '/etc'])",
+            "a folder of the system is not free: choose another, such as /data",
+            field_path=".mountPath",
+            reason="FieldValueForbidden",
+        ),
     )
 
 
@@ -107,6 +157,15 @@ class Resources(Model):
     ) = Field(default=None, description="Resources that are reserved, such as {cpu: 2, memory: 4Gi}.")
     limits: Annotated[dict[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)] | None = (
         Field(default=None, description="Resources that it may use at most.")
+    )
+
+    rules = (
+        Rule(
+            "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
+            " || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
+            "more than what limits allow",
+            field_path=".requests",
+        ),
     )
 
 
@@ -137,6 +196,18 @@ class Toleration(Model):
     )
     toleration_seconds: int | None = Field(
         default=None, description="How long a NoExecute taint is tolerated, in seconds.", ge=0
+    )
+
+    rules = (
+        Rule(
+            "(has(self.operator) && self.operator == 'Exists') ? !has(self.value) : has(self.key)",
+            "give a key and, unless operator is Exists, a value; without a key, operator is Exists",
+        ),
+        Rule(
+            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            "only with effect NoExecute",
+            field_path=".tolerationSeconds",
+        ),
     )
 
 
@@ -219,8 +290,29 @@ class Outputs(Model):
 
     model: ModelOutput | None = Field(default=None, description="The model that the run makes.")
     artifacts: Annotated[list[ArtifactOutput], Field(max_length=32)] = Field(
-        default=[], description="Further files to keep."
+        default=[], description="Further files to keep.", json_schema_extra=keyed_by("name")
     )
+
+
+# Everything but cancel.
+FIXED_FIELDS = (
+    "experiment",
+    "source",
+    "image",
+    "command",
+    "args",
+    "env",
+    "envFrom",
+    "workingDir",
+    "datasets",
+    "resources",
+    "accelerator",
+    "scheduling",
+    "pod",
+    "metrics",
+    "deadlineSeconds",
+    "outputs",
+)
 
 
 class TrainingRunSpec(Model):
@@ -245,21 +337,23 @@ class TrainingRunSpec(Model):
         default=[], description="Arguments; $(PARAM_LEARNING_RATE) is replaced by the variable's value."
     )
     env: Annotated[list[EnvVar], Field(max_length=128)] = Field(
-        default=[], description="Variables of the training container."
+        default=[], description="Variables of the training container.", json_schema_extra=keyed_by("name")
     )
     env_from: Annotated[list[EnvFromSource], Field(max_length=16)] = Field(
         default=[], description="Secrets and ConfigMaps whose keys become variables."
     )
-    working_dir: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)] | None = Field(
+    working_dir: AbsolutePath | None = Field(
         default=None, description="Working directory; default: /mlops/code, where the source is, writable."
     )
-    parameters: dict[str, Scalar] = Field(
+    parameters: Annotated[dict[str, Scalar], Field(max_length=128)] = Field(
         default={},
         description="Hyperparameters: numbers, booleans or strings. Each is the variable PARAM_<NAME> in upper case, and"
         " all are in the file MLOPS_PARAMS_FILE (JSON).",
     )
     datasets: Annotated[list[DatasetRef], Field(max_length=16)] = Field(
-        default=[], description="Datasets that the run trains on; downloaded and checked before it starts."
+        default=[],
+        description="Datasets that the run trains on; downloaded and checked before it starts.",
+        json_schema_extra=keyed_by("name"),
     )
     resources: Resources = Field(
         default=Resources(), description="CPU and memory; defaults from the operator's configuration."
@@ -276,6 +370,16 @@ class TrainingRunSpec(Model):
     cancel: bool = Field(
         default=False,
         description="Set it to true to stop the run. What was written is kept. It cannot be taken back.",
+    )
+
+    rules = (
+        *fixed(*FIXED_FIELDS, advice="a run is a record. Apply it under a new name."),
+        Rule(
+            "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
+            "cannot be taken back: what was stopped is not started again. Apply the run under a new name.",
+            field_path=".cancel",
+            reason="FieldValueForbidden",
+        ),
     )
 
 
@@ -323,6 +427,8 @@ class AttemptStatus(Model):
 
 
 class ResolvedDataset(Model):
+    """A dataset, pinned."""
+
     name: str = Field(description="Name of the TrainingDataset.")
     version: str = Field(description="Version that the run trains on.")
     digest: str = Field(description="Digest of that version: sha256:…")
@@ -333,7 +439,9 @@ class ResolvedStatus(Model):
 
     image: str | None = Field(default=None, description="Image with its digest, as the node ran it.")
     commit: str | None = Field(default=None, description="Git commit, 40 hexadecimal digits.")
-    datasets: list[ResolvedDataset] = Field(default=[], description="Datasets, pinned.")
+    datasets: Annotated[list[ResolvedDataset], Field(max_length=16)] = Field(
+        default=[], description="Datasets, pinned."
+    )
     parameters_digest: str | None = Field(
         default=None, description="sha256 of the parameters as canonical JSON."
     )
@@ -353,6 +461,8 @@ class FailureStatus(Model):
 
 
 class RunStorageStatus(Model):
+    """Where everything of the run is."""
+
     uri: str = Field(description="Where everything of the run is: s3://bucket/mlops/runs/<run>-<uid8>/")
     manifest_digest: str | None = Field(
         default=None, description="sha256 of manifest.json, once the run has succeeded."
@@ -363,18 +473,24 @@ class RunStorageStatus(Model):
 
 
 class RunModelStatus(Model):
+    """The model that the run made."""
+
     name: str | None = Field(default=None, description="Name of the ModelVersion that the run made.")
     version: str | None = Field(default=None, description="Version that was claimed for it.")
     path: str | None = Field(default=None, description="The file or folder that was taken for the model.")
 
 
 class TrackingStatus(Model):
+    """Where the code logged to."""
+
     run_id: str | None = Field(
         default=None, description="Id of the run in the MLflow API that the code logged to."
     )
 
 
 class UsageStatus(Model):
+    """What the training used."""
+
     cpu_seconds: float | None = Field(
         default=None, description="CPU time that the training used, in seconds."
     )
@@ -394,19 +510,21 @@ class TrainingRunStatus(Model):
         default=None, description="Why it is there: a waiting reason or an ending cause.", max_length=128
     )
     message: str | None = Field(default=None, description="The same for people.", max_length=4096)
-    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
+    conditions: Conditions = Field(
         default=[],
         description="Accepted, Running, Complete or Failed; Ready, Reconciling, Stalled (kstatus).",
     )
     start_time: Time | None = Field(default=None, description="When the training started.")
     completion_time: Time | None = Field(default=None, description="When the run ended.")
     attempts: Annotated[list[AttemptStatus], Field(max_length=10)] = Field(
-        default=[], description="The Jobs of the run."
+        default=[], description="The Jobs of the run.", json_schema_extra=ATOMIC
     )
     resolved: ResolvedStatus | None = Field(default=None, description="What the run really used.")
     progress: ProgressStatus | None = Field(default=None, description="How far the training is.")
     metrics: Annotated[list[MetricStatus], Field(max_length=64)] = Field(
-        default=[], description="Metrics, summed up; at most 64, those of the objective and the newest first."
+        default=[],
+        description="Metrics, summed up; at most 64, the newest first.",
+        json_schema_extra=ATOMIC,
     )
     failure: FailureStatus | None = Field(default=None, description="Why the run failed.")
     storage: RunStorageStatus | None = Field(default=None, description="Where everything is in the bucket.")
@@ -423,6 +541,14 @@ class TrainingRun(Model):
     metadata: ObjectMeta
     spec: TrainingRunSpec
     status: TrainingRunStatus = TrainingRunStatus()
+
+    rules = (
+        Rule(
+            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 52",
+            "metadata.name: at most 52 characters: lower case letters, digits and - (the names of the Jobs and folders"
+            " are made from it)",
+        ),
+    )
 
     @classmethod
     def from_object(cls, obj: dict[str, Any]) -> TrainingRun:
