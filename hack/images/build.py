@@ -8,9 +8,8 @@ from typing import Protocol
 from hack.cluster.places import HERE, Places
 from hack.images import docker
 from hack.images.buildah import Buildah
-from hack.images.catalogue import Image, Keyed, cache, keyed
+from hack.images.catalogue import Image, Keyed, cache, go_digest, keyed
 from hack.images.command import run
-from hack.images.content import digest_of
 from hack.images.dependencies import make_site
 from hack.images.docker import Docker
 from hack.images.locking import only_one
@@ -34,7 +33,7 @@ def archive_of(image: Keyed) -> Path:
 
 def go_program(source: Path, name: str) -> Path:
     """Give a folder that holds a static program of this name, built from a Go module; made once per content."""
-    made = cache() / "go" / f"{name}-{digest_of(source, '.')[:16]}"
+    made = cache() / "go" / f"{name}-{go_digest(source)[:16]}"
     if not made.exists():
         work = made.with_suffix(".part")
         shutil.rmtree(work, ignore_errors=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.images.base import REMOVED, debootstrap, write_apt_configuration
-from hack.images.catalogue import SUITE, Keyed
+from hack.images.catalogue import RECIPE, SUITE, Keyed
 from hack.images.command import run
 from hack.images.content import content_key
 from hack.images.progress import step
@@ -28,7 +28,7 @@ class Buildah:
 
     def base(self) -> str:
         """Give the reference of the base image in the store, made when it is not there."""
-        key = content_key({"suite": SUITE, "removed": "\n".join(REMOVED), "recipe": "2"})
+        key = content_key({"suite": SUITE, "removed": "\n".join(REMOVED), "recipe": RECIPE})
         reference = f"localhost/debian-minbase:{key}"
         if self._has(reference):
             return reference

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hack.cluster.places import HERE, Places
+from hack.cluster.places import cache as binaries_cache
 from hack.images.content import content_key, digest_of
 from hack.images.errors import ImageError
 
@@ -13,7 +14,7 @@ SUITE = "bookworm"
 OPERATOR_FILE = "operator/Containerfile"
 DEMO_FILE = "hack/images/Containerfile"
 # Counts up when the way of building changes without a change of any input.
-RECIPE = "1"
+RECIPE = "2"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ IMAGES = (
         "agent",
         sources=("operator/mlops_operator",),
         dependencies=Dependencies("agent-deps", "requirements/agent.txt"),
-        go={"entrypoint": "operator/entrypoint"},
+        go={"entrypoint": "entrypoint"},
     ),
     Image(
         "localhost/python-ml",
@@ -109,6 +110,21 @@ class Keyed:
         return f"{self.image.name}:{self.key}"
 
 
+def go_digest(folder: Path) -> str:
+    """Digest what decides a Go program: its sources without tests, and its module files.
+
+    Raises
+    ------
+    ImageError
+        If the folder holds no Go module.
+    """
+    if not (folder / "go.mod").exists():
+        raise ImageError(f"{folder} holds no Go module.")
+    sources = [path.name for path in folder.glob("*.go") if not path.name.endswith("_test.go")]
+    modules = [path.name for path in folder.glob("go.*")]
+    return digest_of(folder, *sorted({*sources, *modules}))
+
+
 def inputs_of(image: Image, places: Places = HERE) -> dict[str, str]:
     """Give the named inputs of an image as texts or digests.
 
@@ -117,7 +133,7 @@ def inputs_of(image: Image, places: Places = HERE) -> dict[str, str]:
     ImageError
         If an input does not exist.
     """
-    needed = [image.containerfile, *image.sources, *image.go.values()]
+    needed = [image.containerfile, *image.sources]
     if image.dependencies:
         needed.append(image.dependencies.requirements)
     if absent := [name for name in needed if not (places.clone / name).exists()]:
@@ -126,6 +142,7 @@ def inputs_of(image: Image, places: Places = HERE) -> dict[str, str]:
         )
     inputs = {"recipe": RECIPE, "suite": SUITE, "machine": platform.machine(), "target": image.target}
     inputs |= {name: digest_of(places.clone, name) for name in needed}
+    inputs |= {f"go {name}": go_digest(places.clone / folder) for name, folder in image.go.items()}
     for name, origin in image.binaries.items():
         path = places.state / origin
         if not path.exists():
@@ -158,6 +175,4 @@ def chosen(names: list[str], images: tuple[Image, ...] = IMAGES) -> Iterator[Ima
 
 def cache() -> Path:
     """Give the folder of built images that all clones of this user share."""
-    from hack.cluster.places import cache as binaries  # noqa: PLC0415
-
-    return binaries().parent / "images"
+    return binaries_cache().parent / "images"
