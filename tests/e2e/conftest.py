@@ -11,7 +11,7 @@ import pytest
 
 from hack.services.git import GitService, connect_git
 from hack.services.s3 import S3Service, connect_s3
-from hack.services.workspaces import create_workspace, delete_workspace
+from hack.services.workspace import create_workspace, delete_workspace
 from tests.e2e.audit import AuditLog
 from tests.e2e.kube import Kube
 from tests.e2e.workspace import Workspace
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".state"
+SMALL_S3 = "s3-small"
 
 
 @pytest.fixture(scope="session")
@@ -79,15 +80,21 @@ def namespace(kube: Kube, workspace_name: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def workspace(kubeconfig: Path, kube: Kube, s3: S3Service, workspace_name: str) -> Iterator[Workspace]:
+def workspace(kube: Kube, s3: S3Service, workspace_name: str) -> Iterator[Workspace]:
     """A workspace as the workspace building block would make it."""
-    yield from _workspace(kubeconfig, kube, s3, workspace_name)
+    yield from _workspace(kube, s3, workspace_name)
 
 
-def _workspace(kubeconfig: Path, kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:
-    credentials = create_workspace(kubeconfig, name, s3)
-    yield Workspace(name, kube, s3.client(credentials))
-    delete_workspace(kubeconfig, name, s3)
+@pytest.fixture
+def small_workspace(kubeconfig: Path, kube: Kube, workspace_name: str) -> Iterator[Workspace]:
+    """A workspace whose bucket lies on a file system of a few megabytes."""
+    yield from _workspace(kube, connect_s3(kubeconfig, SMALL_S3), workspace_name)
+
+
+def _workspace(kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:
+    made = create_workspace(name, s3)
+    yield Workspace(name, kube, s3.client(made.credentials))
+    delete_workspace(made, s3)
 
 
 # --- what there is to see when a test fails -----------------------------------------------------------------

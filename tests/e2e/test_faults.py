@@ -67,8 +67,8 @@ def test_credentials_are_rolled_over_in_mid_training(workspace: Workspace, s3: S
     new = s3.roll_over_credentials(workspace.name)
     body = {
         "data": {
-            "AWS_ACCESS_KEY_ID": base64.b64encode(new.access_key_id.encode()).decode(),
-            "AWS_SECRET_ACCESS_KEY": base64.b64encode(new.secret_access_key.encode()).decode(),
+            "AWS_ACCESS_KEY_ID": base64.b64encode(new.access_key.encode()).decode(),
+            "AWS_SECRET_ACCESS_KEY": base64.b64encode(new.secret_key.encode()).decode(),
         }
     }
     workspace.kube.patch("Secret", workspace.name, f"{workspace.name}-datalab", body)
