@@ -48,3 +48,56 @@ cluster-down: $(VENV_STAMP) ## Bring it down; nothing stays behind on the machin
 .PHONY: clean-cache
 clean-cache: ## Remove the built programs that all clones share
 	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/mlops-operator"
+
+.PHONY: crds
+crds: $(VENV_STAMP) ## Generate crds/ and the field reference from the models
+	@$(PYTHON) -m mlops_operator.api.crd crds
+	@$(PYTHON) -m hack.field_reference
+
+.PHONY: demo
+demo: cluster images services deploy ## Two trainings on real data, and what came of them
+	@$(PYTHON) -m hack.demo up
+
+.PHONY: demo-down
+demo-down: $(VENV_STAMP) ## Take everything away again
+	@if [ "$${CLUSTER:-}" = current ]; then $(PYTHON) -m hack.demo down; else $(PYTHON) -m hack.cluster down; fi
+
+.PHONY: lint
+lint: $(VENV_STAMP) ## ruff, mypy and import-linter
+	@ruff check .
+	@ruff format --check .
+	@mypy operator/mlops_operator hack tests
+	@lint-imports
+
+.PHONY: schemas
+schemas: $(VENV_STAMP)
+	@$(PYTHON) -m hack.schemas
+
+.PHONY: unit
+unit: schemas ## The tests that need nothing outside the process (ARGS="-k word" for a part)
+	@pytest tests/unit $(ARGS)
+
+.PHONY: e2e
+e2e: cluster images services deploy ## The tests on the real cluster (ARGS="-k word" for a part)
+	@pytest tests/e2e $(ARGS)
+
+# One pytest, so that its closing line counts everything.
+.PHONY: test
+test: lint schemas cluster images services deploy ## Everything that continuous integration runs
+	@pytest tests/unit tests/e2e $(ARGS)
+
+.PHONY: bench
+bench: cluster images services deploy ## Measure, side by side; prints a table
+	@$(PYTHON) -m bench $(ARGS)
+
+.PHONY: docs
+docs: $(VENV_STAMP) crds ## Build the pages into .state/site
+	@test -x $(STATE)/docs-venv/bin/mkdocs || { python3 -m venv $(STATE)/docs-venv && $(STATE)/docs-venv/bin/pip install --quiet mkdocs-material; }
+	@$(STATE)/docs-venv/bin/mkdocs build --strict --quiet && echo "The pages are in $(STATE)/site."
+
+.PHONY: lock
+lock: $(VENV_STAMP) ## Resolve the dependencies anew (needs uv)
+	@command -v uv >/dev/null || { echo "uv is missing; run: pip install uv" >&2; exit 1; }
+	@uv lock --quiet --upgrade
+	@for group in operator agent dev; do \
+	  uv export --quiet --frozen --no-emit-project --no-header --no-annotate --extra $$group -o requirements/$$group.txt; done
