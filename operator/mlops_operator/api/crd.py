@@ -275,7 +275,7 @@ class _Translator:
 
 
 def _drop_defaults(schema: Schema) -> None:
-    """A status holds what was observed: the API server must not fill it in."""
+    """Take the defaults out of a status: it holds what was observed, the API server must not fill it in."""
     schema.pop("default", None)
     for member in (
         *schema.get("properties", {}).values(),
