@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hack.cluster import provider
 from hack.cluster.errors import ClusterError
 from hack.cluster.places import HERE
 
@@ -32,10 +33,8 @@ def program() -> str:
 
 
 def default_kubeconfig() -> Path:
-    """Give the clone's own kubeconfig, or with CLUSTER=current the user's."""
-    if os.environ.get("CLUSTER") == "current":
-        return Path(os.environ.get("KUBECONFIG", "").split(":")[0] or Path.home() / ".kube" / "config")
-    return HERE.kubeconfig
+    """Give the kubeconfig of the cluster that CLUSTER chooses; see hack.cluster.provider."""
+    return provider.kubeconfig(provider.choose(os.environ), HERE, os.environ)
 
 
 @dataclass(frozen=True)

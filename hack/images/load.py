@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hack.cluster import kind, provider
 from hack.cluster.places import HERE, Places
+from hack.cluster.provider import Provider
 from hack.images import docker
 from hack.images.build import archive_of
 from hack.images.catalogue import Keyed, cache
@@ -29,9 +31,19 @@ class Destination(Protocol):
 
 
 @dataclass(frozen=True)
-class Containerd:
-    """A containerd's image store, reached with ctr; the prefix starts ctr where containerd runs."""
+class Node:
+    """The image store of the cluster's node.
 
+    Attributes
+    ----------
+    provider
+        The local cluster or kind.
+    ctr
+        The words that start ctr against the node's containerd.
+    """
+
+    provider: Provider
+    places: Places
     ctr: tuple[str, ...]
 
     def has(self, image: Keyed) -> bool:
@@ -41,34 +53,9 @@ class Containerd:
 
     def put(self, image: Keyed, archive: Path) -> None:
         """Import under the reference that pods use, then under the key."""
-        run([*self.ctr, "images", "import", archive])
+        provider.load(self.provider, self.places, [archive])
         if image.reference != image.keyed_reference:
             run([*self.ctr, "images", "tag", "--force", image.reference, image.keyed_reference])
-
-    def reference(self, image: Keyed) -> str:
-        """Give the local name: the node has the image."""
-        return image.reference
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The nodes of a kind cluster."""
-
-    cluster: str
-
-    def _node(self) -> Containerd:
-        node = f"{self.cluster}-control-plane"
-        return Containerd(("docker", "exec", node, "ctr", "--namespace", "k8s.io"))
-
-    def has(self, image: Keyed) -> bool:
-        """Ask the node."""
-        return self._node().has(image)
-
-    def put(self, image: Keyed, archive: Path) -> None:
-        """Let kind copy the archive into all nodes."""
-        run(["kind", "load", "image-archive", archive, "--name", self.cluster])
-        if image.reference != image.keyed_reference:
-            run([*self._node().ctr, "images", "tag", "--force", image.reference, image.keyed_reference])
 
     def reference(self, image: Keyed) -> str:
         """Give the local name: the node has the image."""
@@ -120,18 +107,20 @@ def destination(places: Places = HERE) -> Destination:
     ImageError
         If CLUSTER=current comes without REGISTRY, or the local cluster is not up.
     """
-    provider = os.environ.get("CLUSTER", "")
-    if provider == "current":
+    chosen = provider.choose(os.environ)
+    if chosen is Provider.CURRENT:
         if registry := os.environ.get("REGISTRY"):
             return Registry(registry)
         raise ImageError(
             "CLUSTER=current needs REGISTRY=host/path: a registry that you can push to and the cluster can pull from."
         )
-    if provider == "kind" or (not provider and not places.containerd_socket.exists() and docker.runs()):
-        return Kind(os.environ.get("KIND_CLUSTER", "mlops"))
+    if chosen is Provider.KIND:
+        node = f"{kind.NAME}-control-plane"
+        return Node(chosen, places, ("docker", "exec", node, "ctr", "--namespace", "k8s.io"))
     if not places.containerd_socket.exists():
         raise ImageError("The local cluster is not up: start it with `make cluster`.")
-    return Containerd(("ctr", "--address", str(places.containerd_socket), "--namespace", "k8s.io"))
+    socket = str(places.containerd_socket)
+    return Node(chosen, places, ("ctr", "--address", socket, "--namespace", "k8s.io"))
 
 
 def load(images: Iterable[Keyed], places: Places = HERE) -> dict[str, str]:
