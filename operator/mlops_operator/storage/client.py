@@ -34,6 +34,7 @@ from mlops_operator.storage.transfer import (
     CompletedPart,
     CompletedParts,
     Download,
+    Nowhere,
     Part,
     PartOfFile,
     PartOfObject,
@@ -304,6 +305,14 @@ class Bucket:
                 temporary.unlink(missing_ok=True)
                 raise
         return download.sha256
+
+    def digest_object(
+        self, key: str, *, version_id: str | None = None, progress: Progress | None = None
+    ) -> tuple[str, int]:
+        """Read an object and keep nothing: its sha256 (64 hexadecimal digits) and its size in bytes."""
+        download = Download(Nowhere(), key, version_id, None, progress or _ignore)
+        self._run("read", key, download, progressed=lambda: download.progressed)
+        return download.sha256, download.size_bytes
 
     def copy(self, source_key: str, target_key: str) -> None:
         """Copy an object within the bucket on the server's side, of any size, with its sha256 and content type."""

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mlops_operator.storage.session import Session
@@ -75,11 +75,31 @@ class PartOfObject:
         return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
 
 
+class Sink(Protocol):
+    """Where a download goes: a binary file, or `Nowhere`."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def seek(self, offset: int, /) -> object: ...
+
+    def truncate(self) -> object: ...
+
+
+class Nowhere:
+    """Keeps nothing: for bytes that are only hashed."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    def seek(self, offset: int, /) -> None: ...
+
+    def truncate(self) -> None: ...
+
+
 class Download:
     """An object on its way into a stream, hashed as it comes; call it again to go on after an error."""
 
     def __init__(
-        self, stream: IO[bytes], key: str, version_id: str | None, bucket: str | None, report: Progress
+        self, stream: Sink, key: str, version_id: str | None, bucket: str | None, report: Progress
     ) -> None:
         self._stream = stream
         self._key = key
@@ -94,6 +114,10 @@ class Download:
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        return self._received
 
     def __call__(self, session: Session) -> None:
         options: dict[str, Any] = dict(self._options)

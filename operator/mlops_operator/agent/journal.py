@@ -1,0 +1,66 @@
+"""What was tracked, as an append-only file of JSON lines: a restarted sidecar reads it and goes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+class Journal:
+    """An append-only file of JSON records; a record cut short by a crash is dropped when it is opened again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab")
+        whole = sum(length for _, length in _lines(path, 0))
+        if whole < path.stat().st_size:
+            self._file.truncate(whole)
+        self._size = whole
+
+    @property
+    def size_bytes(self) -> int:
+        """Length up to the last whole record: where the next one begins."""
+        return self._size
+
+    def append(self, records: list[dict[str, Any]]) -> None:
+        """Append records; they are with the kernel when this returns, so that a killed process loses none."""
+        data = b"".join(json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records)
+        with self._lock:
+            self._file.write(data)
+            self._file.flush()
+            self._size += len(data)
+
+    def read(self, start: int = 0, end: int | None = None) -> Iterator[dict[str, Any]]:
+        """Give the records that begin from byte ``start`` to before byte ``end``, one at a time."""
+        position = start
+        for line, length in _lines(self.path, start):
+            if end is not None and position >= end:
+                return
+            position += length
+            yield json.loads(line)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            yield line, len(line)
