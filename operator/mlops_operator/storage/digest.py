@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from mlops_operator.api.wire import FileEntry
+from mlops_operator.errors import IntegrityError
 
 _CHUNK_BYTES = 1 << 20
 _SHA256_MULTIHASH = "1220"  # function sha2-256, 32 bytes long
@@ -48,13 +49,13 @@ def files_digest(entries: Iterable[FileEntry]) -> str:
 
     Raises
     ------
-    ValueError
+    IntegrityError
         A path stands there twice.
     """
     rows = sorted([entry.path, entry.size_bytes, entry.sha256] for entry in entries)
     for before, after in pairwise(rows):
         if before[0] == after[0]:
-            raise ValueError(f"{before[0]!r} stands twice in a list of files")
+            raise IntegrityError(f"{before[0]!r} stands twice in a list of files")
     return f"sha256:{sha256_bytes(canonical_json(rows))}"
 
 

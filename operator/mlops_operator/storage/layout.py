@@ -72,6 +72,15 @@ def claim_key(model: str, version: str) -> str:
     return f"{version_prefix(model, version)}claim.json"
 
 
+def claim_notes_prefix(model: str, owner: str) -> str:
+    """Of the notes that an owner leaves before it claims; no version's name begins with an underscore."""
+    return f"{model_prefix(model)}_claims/{owner}/"
+
+
+def claim_note_key(model: str, owner: str, version: str) -> str:
+    return f"{claim_notes_prefix(model, owner)}{version}"
+
+
 def model_manifest_key(model: str, version: str) -> str:
     return f"{version_prefix(model, version)}{MANIFEST}"
 
