@@ -44,7 +44,6 @@ Task = Literal[
     "generative",
     "image-captioning",
     "super-resolution",
-    "downscaling",
 ]
 
 
