@@ -27,15 +27,42 @@ class CheckWorkspace(Effect):
 
 
 @dataclass(frozen=True)
+class CheckSecret(Effect):
+    """See whether a Secret is there and has these keys. Gives SecretPresent, or Failed(SecretMissing, NotPermitted)."""
+
+    name: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReadRunManifest(Effect):
+    """Read a run's manifest and see whether its files are there.
+
+    ``moment`` says what made us look: a read for a later moment is other work, so its outcome was read after it.
+    """
+
     run_name: str
     run_uid: str
+    moment: str = ""
 
 
 @dataclass(frozen=True)
 class ReadDatasetManifest(Effect):
+    """Read the manifest of a dataset's version; ``moment`` as in ReadRunManifest."""
+
     name: str
     version: str
+    moment: str = ""
+
+
+@dataclass(frozen=True)
+class Create(Effect):
+    """Never in a plan's effects: the executor keeps Failed under it where the API server refused to create an object
+    of a plan (403: NotPermitted or QuotaExceeded; 422: Invalid), and drops it when the next POST went through.
+    """
+
+    kind: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +131,11 @@ class WorkspaceReady(Outcome):
     bucket: BucketHint
     # The CA of the progress endpoint, PEM, for the pods.
     progress_ca: str
+
+
+@dataclass(frozen=True)
+class SecretPresent(Outcome):
+    name: str
 
 
 @dataclass(frozen=True)

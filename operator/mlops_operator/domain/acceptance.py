@@ -1,0 +1,122 @@
+"""What only the operator can judge of a run's spec: is there such a class, is that allowed, does it fit together?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from posixpath import normpath
+
+from mlops_operator.api.trainingrun import TrainingRunSpec
+from mlops_operator.api.wire import CODE_DIR, OUTPUT_DIR
+from mlops_operator.domain.naming import parameter_variable
+from mlops_operator.domain.resources import amount, exceeds
+from mlops_operator.settings import Settings
+
+# Linux takes no variable above 128 KiB; the order to stage-in is one, and JSON needs room for escapes.
+MAX_SPEC_BYTES = 96 * 1024
+ANEW = "A run cannot be changed: apply it corrected under a new name."
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a run cannot be carried out: a word, and a sentence that says what to do."""
+
+    reason: str
+    message: str
+
+
+def refusal(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    """The first thing that stands against a run; None: it is accepted."""
+    for check in (_accelerator, _tolerations, _resources, _parameters, _places, _datasets, _size):
+        found = check(spec, settings)
+        if found is not None:
+            return Refusal(found.reason, f"{found.message} {ANEW}")
+    return None
+
+
+def _accelerator(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    if spec.accelerator is None or spec.accelerator.class_ in settings.accelerator_classes:
+        return None
+    names = ", ".join(sorted(settings.accelerator_classes))
+    known = f"there are: {names}." if names else "the platform has configured none."
+    return Refusal(
+        "UnknownAcceleratorClass",
+        f"spec.accelerator.class: there is no class {spec.accelerator.class_!r}; {known}",
+    )
+
+
+def _tolerations(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    allowed = settings.allowed_toleration_keys
+    for toleration in spec.scheduling.tolerations or []:
+        if toleration.key in allowed:
+            continue
+        asked = f"the taint {toleration.key!r}" if toleration.key else "every taint (no key)"
+        keys = ", ".join(sorted(allowed)) if allowed else "none"
+        return Refusal(
+            "TolerationNotAllowed",
+            f"spec.scheduling.tolerations: {asked} must not be tolerated here; allowed keys: {keys}.",
+        )
+    return None
+
+
+def _resources(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    requests, limits = spec.resources.requests or {}, spec.resources.limits or {}
+    for field, values in (("requests", requests), ("limits", limits)):
+        for name, value in values.items():
+            if amount(value) is None:
+                return Refusal(
+                    "BadQuantity",
+                    f"spec.resources.{field}.{name}: {value!r} is not a quantity such as 500m, 2 or 4Gi.",
+                )
+    for name, value in requests.items():
+        if name in limits and exceeds(value, limits[name]):
+            return Refusal(
+                "RequestAboveLimit",
+                f"spec.resources: {name} asks for {value}, more than its limit of {limits[name]}.",
+            )
+    return None
+
+
+def _parameters(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    seen: dict[str, str] = {}
+    for name in spec.parameters:
+        other = seen.setdefault(parameter_variable(name), name)
+        if other != name:
+            return Refusal(
+                "ParameterNamesCollide",
+                f"spec.parameters: {other!r} and {name!r} would both be the variable {parameter_variable(name)}.",
+            )
+    return None
+
+
+def _places(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    directory = normpath(spec.working_dir or CODE_DIR)
+    if any(directory == shared or directory.startswith(f"{shared}/") for shared in (CODE_DIR, OUTPUT_DIR)):
+        return None
+    model = spec.outputs.model
+    named = [f"outputs.artifacts[{a.name}].path" for a in spec.outputs.artifacts]
+    named += ["outputs.model.path"] if model is not None and model.path else []
+    named += ["metrics.sources[].path"] if spec.metrics.sources else []
+    if not named:
+        return None
+    return Refusal(
+        "WorkingDirNotShared",
+        f"spec.{named[0]} is below the working directory {directory}, whose files only the image sees. Write them to"
+        f" $MLOPS_OUTPUT_DIR, or set spec.workingDir to a folder below {CODE_DIR}.",
+    )
+
+
+def _datasets(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    names = [ref.name for ref in spec.datasets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    return Refusal("DatasetTwice", f"spec.datasets: {twice!r} is named more than once.") if twice else None
+
+
+def _size(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    size = len(spec.model_dump_json(by_alias=True).encode())
+    if size <= MAX_SPEC_BYTES:
+        return None
+    return Refusal(
+        "SpecTooLarge",
+        f"spec: {size} bytes are more than the {MAX_SPEC_BYTES} that fit into a pod. Keep code in Git and long values"
+        " in a ConfigMap.",
+    )

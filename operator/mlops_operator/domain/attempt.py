@@ -1,0 +1,118 @@
+"""What is known of the attempt under way: its Job, its pod, what its agent reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops_operator.api.trainingrun import AttemptStatus, FailureStatus, TrainingRunSpec
+from mlops_operator.api.wire import ProgressReport
+from mlops_operator.domain.live import log_tail
+from mlops_operator.domain.naming import job_name
+from mlops_operator.domain.observed import JobView, ObservedRun, PodView
+from mlops_operator.domain.outcome import Ending, Facts, is_lost
+from mlops_operator.settings import Settings
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt as recorded, and as seen. ``job``: ours, perhaps a tombstone; None: it is not there."""
+
+    recorded: AttemptStatus
+    name: str  # of the Job
+    job: JobView | None
+    pod: PodView | None
+    report: ProgressReport | None
+    facts: Facts
+
+    def updated(self, training_start_time: datetime | None) -> AttemptStatus:
+        """The record with the uids and the node that were seen."""
+        pod, job = self.pod, self.job
+        return self.recorded.model_copy(
+            update={
+                "job_uid": self.recorded.job_uid or (job.uid if job is not None else None),
+                "pod_uid": (pod.uid if pod is not None else None) or self.recorded.pod_uid,
+                "pod_name": (pod.name if pod is not None else None) or self.recorded.pod_name,
+                "node_name": (pod.node_name if pod is not None else None) or self.recorded.node_name,
+                "training_start_time": self.recorded.training_start_time or training_start_time,
+            }
+        )
+
+    def failure(self, ended: Ending, message: str) -> FailureStatus:
+        """``status.failure``."""
+        training = self.facts.training
+        return FailureStatus(
+            cause=ended.cause,
+            side=ended.side,
+            container=ended.container,
+            exit_code=self.facts.exit_code if ended.container in (None, "train") else None,
+            message=message,
+            log_tail=log_tail(training.log_tail) if training is not None else None,
+        )
+
+
+def find_attempt(observed: ObservedRun, recorded: AttemptStatus) -> Attempt:
+    """Find what belongs to a recorded attempt."""
+    run = observed.run
+    name = job_name(run.metadata.name, recorded.number)
+    found = observed.jobs.get(name)
+    is_ours = (
+        found is not None and found.owner_uid == run.metadata.uid and recorded.job_uid in (None, found.uid)
+    )
+    job = found if is_ours else None
+    pod = _pod(observed, name, recorded)
+    report = _report(observed, recorded, pod)
+    return Attempt(recorded, name, job, pod, report, _facts(observed, recorded, job, pod, report))
+
+
+def _pod(observed: ObservedRun, job: str, recorded: AttemptStatus) -> PodView | None:
+    pods = [pod for pod in observed.pods if pod.job == job]
+    if recorded.pod_uid is not None:
+        return next((pod for pod in pods if pod.uid == recorded.pod_uid), None)
+    return next((pod for pod in pods if not pod.gone), pods[0] if pods else None)
+
+
+def _report(observed: ObservedRun, recorded: AttemptStatus, pod: PodView | None) -> ProgressReport | None:
+    """The last report, if it speaks of this attempt's pod."""
+    report = observed.progress
+    if report is None or report.run.uid != observed.run.metadata.uid or report.run.attempt != recorded.number:
+        return None
+    known = pod.uid if pod is not None else recorded.pod_uid
+    return report if known in (None, report.pod_uid) else None
+
+
+def _facts(
+    observed: ObservedRun,
+    recorded: AttemptStatus,
+    job: JobView | None,
+    pod: PodView | None,
+    report: ProgressReport | None,
+) -> Facts:
+    job_lost = job is None or job.gone or job.deleting
+    if pod is None:
+        vanished = recorded.pod_uid is not None
+        ended = job is not None and (job.failed or job.complete)
+        over, deleted = vanished or job_lost or ended, vanished or job_lost
+    else:
+        over = pod.gone or pod.phase in ("Succeeded", "Failed")
+        deleted = is_lost(pod) or job_lost
+    return Facts(
+        pod=pod,
+        training=report.training if report is not None else None,
+        report=report.failure if report is not None else None,
+        reported_done=report is not None and report.phase == "Done",
+        cancelled=observed.run.spec.cancel,
+        over=over,
+        deleted=deleted,
+    )
+
+
+def accelerator_text(spec: TrainingRunSpec, settings: Settings) -> str:
+    """What the run asks for of GPUs, for messages: ``class gpu-large: 1 nvidia.com/gpu``."""
+    accelerator = spec.accelerator
+    if accelerator is None or accelerator.class_ not in settings.accelerator_classes:
+        return ""
+    found = settings.accelerator_classes[accelerator.class_]
+    labels = ",".join(f"{key}={value}" for key, value in sorted(found.node_selector.items()))
+    where = f" on a node labelled {labels}" if labels else ""
+    return f"class {accelerator.class_}: {accelerator.count} {found.resource}{where}"

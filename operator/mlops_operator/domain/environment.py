@@ -1,0 +1,88 @@
+"""Variables of the containers of a pod."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+from mlops_operator.api.base import Scalar
+from mlops_operator.api.trainingrun import TrainingRun
+from mlops_operator.api.wire import (
+    BIN_DIR,
+    DATASETS_DIR,
+    METRICS_FILE,
+    MLFLOW_PORT,
+    MODEL_DIR,
+    OUTPUT_DIR,
+    PARAMS_FILE,
+    RUN_DIR,
+)
+from mlops_operator.domain.naming import parameter_variable
+from mlops_operator.settings import Settings
+
+HOME = "/mlops/home"
+CA_FILE = f"{BIN_DIR}/ca-bundle.crt"
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "GIT_SSL_CAINFO")
+Variable = dict[str, object]
+
+
+def literal(name: str, value: str) -> Variable:
+    """A variable with exactly this value: Kubernetes would otherwise replace $(…) and take one off each $$."""
+    return {"name": name, "value": value.replace("$", "$$")}
+
+
+def parameter_text(value: Scalar) -> str:
+    """A parameter as a variable: text as it is, everything else as in JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def experiment_name(run: TrainingRun) -> str:
+    """The experiment that the run is filed under."""
+    return run.spec.experiment or run.metadata.namespace or "default"
+
+
+def of_platform(settings: Settings) -> list[Variable]:
+    """Proxies and certificates: every container has them."""
+    variables = []
+    proxy = settings.proxy
+    if proxy.http or proxy.https:
+        own = ["localhost", "127.0.0.1", "::1", urlsplit(settings.progress.url).hostname or ""]
+        exempt = ",".join(dict.fromkeys(host for host in [*own, *proxy.no_proxy] if host))
+        for name, value in (("HTTP_PROXY", proxy.http), ("HTTPS_PROXY", proxy.https), ("NO_PROXY", exempt)):
+            if value:
+                variables += [literal(name, value), literal(name.lower(), value)]
+    if settings.ca_bundle:
+        variables += [literal(name, CA_FILE) for name in CA_VARIABLES]
+    return variables
+
+
+def of_training(run: TrainingRun, attempt: int, settings: Settings) -> list[Variable]:
+    """Of the training container; the user's own come last, so that they may refer to ours."""
+    spec = run.spec
+    own = {
+        "HOME": HOME,
+        "USER": "mlops",
+        "LOGNAME": "mlops",
+        "XDG_CACHE_HOME": f"{HOME}/.cache",
+        "MPLCONFIGDIR": f"{HOME}/.config/matplotlib",
+        "HF_HOME": f"{HOME}/.cache/huggingface",
+        "TORCH_HOME": f"{HOME}/.cache/torch",
+        "PYTHONUNBUFFERED": "1",
+        "MLOPS_RUN_NAME": run.metadata.name,
+        "MLOPS_ATTEMPT": str(attempt),
+        "MLOPS_DATASETS_DIR": DATASETS_DIR,
+        "MLOPS_OUTPUT_DIR": OUTPUT_DIR,
+        "MLOPS_MODEL_DIR": MODEL_DIR,
+        "MLOPS_METRICS_FILE": METRICS_FILE,
+        "MLOPS_PARAMS_FILE": PARAMS_FILE,
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{MLFLOW_PORT}",
+        "MLFLOW_EXPERIMENT_NAME": experiment_name(run),
+        "MLOPS_ENTRYPOINT_DIR": RUN_DIR,
+        "MLOPS_ENTRYPOINT_DEADLINE_SECONDS": str(spec.deadline_seconds or 0),
+        "MLOPS_ENTRYPOINT_GRACE_SECONDS": str(settings.grace_period_seconds),
+        "MLOPS_ENTRYPOINT_UPLOAD_SECONDS": str(settings.upload_seconds),
+        "MLOPS_ENTRYPOINT_ACK_SECONDS": str(settings.acknowledge_seconds),
+        **{parameter_variable(name): parameter_text(value) for name, value in spec.parameters.items()},
+    }
+    variables = [literal(name, value) for name, value in own.items()]
+    return [*variables, *of_platform(settings), *(entry.to_object() for entry in spec.env)]

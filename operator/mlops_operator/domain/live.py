@@ -1,0 +1,139 @@
+"""Live figures in a run's status: metrics, progress, and what the agent found out; from its reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from mlops_operator.api.base import Scalar
+from mlops_operator.api.trainingrun import (
+    MetricStatus,
+    ProgressStatus,
+    ResolvedStatus,
+    TrackingStatus,
+    TrainingRunStatus,
+    UsageStatus,
+)
+from mlops_operator.api.wire import ProgressReport, TrainingExit
+from mlops_operator.domain.times import seconds_between, whole_second
+
+MAX_METRICS = 64
+MAX_LOG_TAIL = 2048
+STEP_PARAMETERS = ("max_steps", "num_train_epochs", "max_epochs", "n_epochs", "epochs")
+LONGEST_ESTIMATE_SECONDS = 10 * 365 * 86400.0
+# Fields of the status whose change alone may wait for the next write.
+LIVE_FIELDS = frozenset({"progress", "metrics", "tracking", "usage", "resolved", "startTime"})
+
+
+def total_steps(parameters: Mapping[str, Scalar], reported: int | None) -> int | None:
+    """Steps in all: as reported, else by the parameter that training scripts name it with."""
+    if reported is not None and reported > 0:
+        return reported
+    for name in STEP_PARAMETERS:
+        value = parameters.get(name)
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and value >= 1
+        ):
+            return int(value)
+    return None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def clean(metrics: Sequence[MetricStatus]) -> list[MetricStatus]:
+    """At most 64, each name once, and only numbers that JSON has: the API server answers NaN with an error."""
+    named = {metric.name: metric for metric in metrics}
+    return [
+        metric.model_copy(
+            update={
+                "latest": _finite(metric.latest),
+                "min": _finite(metric.min),
+                "max": _finite(metric.max),
+                "updated_at": whole_second(metric.updated_at) if metric.updated_at is not None else None,
+            }
+        )
+        for metric in list(named.values())[:MAX_METRICS]
+    ]
+
+
+def progress_of(
+    before: ProgressStatus | None,
+    report: ProgressReport,
+    *,
+    total: int | None,
+    started: datetime | None,
+    now: datetime,
+) -> ProgressStatus | None:
+    """How far the training is; as before where neither step nor total have changed."""
+    step = report.step if report.step is not None and report.step >= 0 else None
+    if step is None:
+        return before
+    if before is not None and (before.step, before.total_steps) == (step, total):
+        return before
+    fraction = round(min(1.0, step / total), 4) if total else None
+    return ProgressStatus(
+        step=step,
+        total_steps=total,
+        fraction=fraction,
+        estimated_completion_time=_estimate(started, now, fraction),
+        updated_at=now,
+    )
+
+
+def _estimate(started: datetime | None, now: datetime, fraction: float | None) -> datetime | None:
+    if started is None or not fraction:
+        return None
+    elapsed = seconds_between(started, now)
+    left = elapsed / fraction - elapsed
+    return now + timedelta(seconds=round(left)) if 0 <= left < LONGEST_ESTIMATE_SECONDS else None
+
+
+def usage_of(training: TrainingExit | None, before: UsageStatus | None) -> UsageStatus | None:
+    """What the command used."""
+    if training is None or (training.cpu_seconds is None and training.memory_peak_bytes is None):
+        return before
+    return UsageStatus(
+        cpu_seconds=_finite(training.cpu_seconds), memory_peak_bytes=training.memory_peak_bytes
+    )
+
+
+def log_tail(text: str, limit: int = MAX_LOG_TAIL) -> str | None:
+    """The last lines of a log that fit; None where there are none."""
+    tail = text.replace("\x00", "")[-limit:]
+    if len(text) > limit and "\n" in tail[:-1]:
+        tail = tail.split("\n", 1)[1]
+    return tail or None
+
+
+def apply(
+    status: TrainingRunStatus, report: ProgressReport, parameters: Mapping[str, Scalar], now: datetime
+) -> TrainingRunStatus:
+    """Take a report's figures in."""
+    started = whole_second(report.started_at) if report.started_at is not None else None
+    start_time = status.start_time or started
+    resolved = status.resolved or ResolvedStatus()
+    if report.commit:
+        resolved = resolved.model_copy(update={"commit": report.commit})
+    tracking = TrackingStatus(run_id=report.tracking_run_id) if report.tracking_run_id else status.tracking
+    return status.model_copy(
+        update={
+            "start_time": start_time,
+            "resolved": resolved,
+            "tracking": tracking,
+            "usage": usage_of(report.training, status.usage),
+            "metrics": clean(report.metrics) if report.metrics else status.metrics,
+            "progress": progress_of(
+                status.progress,
+                report,
+                total=total_steps(parameters, report.total_steps),
+                started=start_time,
+                now=now,
+            ),
+        }
+    )

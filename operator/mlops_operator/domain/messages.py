@@ -1,0 +1,65 @@
+"""Sentences for users on how a run ended: what happened, to which object, what to do."""
+
+from __future__ import annotations
+
+from mlops_operator.api.trainingrun import TrainingRun
+from mlops_operator.domain import resources
+from mlops_operator.domain.outcome import Ending, Facts
+from mlops_operator.settings import Settings
+
+LOG_HINT = "See status.failure.logTail, and the whole log in the bucket (status.attempts[].logs)."
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+SIGNAL_BASE = 128
+
+
+def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings) -> str:
+    """The message of ``status.failure``, or of a success."""
+    said = (ending.said or "").strip()
+    match ending.cause:
+        case "Succeeded":
+            return "The training has succeeded; its files are in the bucket and verified."
+        case "Cancelled":
+            return "The run was cancelled (spec.cancel); what it had written is kept in the bucket."
+        case "OOMKilled":
+            return _out_of_memory(ending, run, settings)
+        case "DeadlineExceeded":
+            seconds = run.spec.deadline_seconds
+            bound = (
+                f"its deadline of {seconds} s (spec.deadlineSeconds)" if seconds else said or "its deadline"
+            )
+            return f"The training was stopped: it took longer than {bound}. What it had written is kept. Allow it more time, or let it do less."
+        case "UserError":
+            return _user_error(facts.exit_code, run, said)
+        case "Deleted":
+            why = f" ({said})" if said else ""
+            return f"The pod of the run was deleted, evicted or lost with its node before the end{why}. What was uploaded until then is kept. Apply the run again under a new name."
+        case "UploadFailed":
+            why = said or "the agent ended without a verified manifest in the bucket."
+            return f"The training ended, but its files could not be stored: {why}"
+        case "NoModelProduced":
+            return said or "The training ended without the model that spec.outputs.model asks for."
+        case _:
+            where = f" in container {ending.container}" if ending.container else ""
+            return said or f"{ending.cause}{where}; nothing more is known. See the pod's logs and events."
+
+
+def _out_of_memory(ending: Ending, run: TrainingRun, settings: Settings) -> str:
+    if ending.container != "train":
+        limit = settings.agent_resources.limits.get("memory", "its limit")
+        return (
+            f"Container {ending.container} of the platform needed more memory than {limit}."
+            " Ask the platform's operators to raise agent_resources.limits.memory."
+        )
+    limit = resources.of_training(run.spec, settings)["limits"].get("memory", "the node has")
+    return f"The training needed more memory than its limit of {limit}. Raise spec.resources.limits.memory, or use smaller batches."
+
+
+def _user_error(code: int | None, run: TrainingRun, said: str) -> str:
+    command = run.spec.command[0] if run.spec.command else ""
+    if code == NOT_FOUND:
+        return f"The command {command!r} was not found in the image {run.spec.image} (exit code 127). Check spec.command. {LOG_HINT}"
+    if code == NOT_EXECUTABLE:
+        return f"The command {command!r} is not executable (exit code 126). Check spec.command and the file's mode. {LOG_HINT}"
+    if code is not None and code > SIGNAL_BASE:
+        return f"The command was ended by signal {code - SIGNAL_BASE} (exit code {code}). {said or LOG_HINT}"
+    return f"The command failed with exit code {code}. {said or LOG_HINT}"

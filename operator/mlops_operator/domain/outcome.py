@@ -1,0 +1,214 @@
+"""How a run ended: a table of (how the command ended, is the manifest verified, what became of the pod).
+
+The Job's own condition is never asked: a Job fails though everything is stored, and completes though nothing is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from pydantic import ValidationError
+
+from mlops_operator.api.wire import Cause, TerminationReport, TrainingExit
+from mlops_operator.domain.observed import ContainerView, PodView
+
+PLATFORM = frozenset(
+    {"StorageDenied", "StorageUnavailable", "StorageFull", "UploadFailed", "Deleted", "InternalError"}
+)
+# What becomes of pods that their node or Kubernetes took away.
+LOST_REASONS = frozenset(
+    {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "NodeAffinity"}
+)
+SIGKILL_EXIT = 137
+OWN_FAILURE_EXIT = 125  # of the entrypoint, not of the command
+
+
+class Manifest(Enum):
+    """What is known of the run's manifest in the bucket."""
+
+    VERIFIED = "verified"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an attempt.
+
+    Attributes
+    ----------
+    over
+        The pod has ended or is gone: nothing further can come from it.
+    deleted
+        Pod or Job were deleted, evicted, or lost with their node.
+    """
+
+    pod: PodView | None = None
+    training: TrainingExit | None = None
+    report: TerminationReport | None = None  # of the sidecar: it gave up, or was done
+    reported_done: bool = False
+    cancelled: bool = False
+    over: bool = False
+    deleted: bool = False
+    manifest: Manifest = Manifest.UNKNOWN
+
+    def container(self, name: str) -> ContainerView | None:
+        return self.pod.container(name) if self.pod is not None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the command, as far as it is known."""
+        train = self.container("train")
+        if self.training is not None:
+            return self.training.exit_code
+        return train.exit_code if train is not None else None
+
+    @property
+    def staging_failure(self) -> TerminationReport | None:
+        """Why stage-in failed, if it did."""
+        stage_in = self.container("stage-in")
+        if stage_in is None or not stage_in.exit_code:
+            return None
+        return read_report(stage_in)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended. ``container``: the one that failed."""
+
+    cause: Cause
+    container: str | None = None
+    said: str | None = None  # by the container itself
+
+    @property
+    def side(self) -> Literal["User", "Platform"]:
+        """Who can mend it."""
+        if self.cause == "OOMKilled" and self.container != "train":
+            return "Platform"
+        return "Platform" if self.cause in PLATFORM else "User"
+
+
+def read_report(container: ContainerView) -> TerminationReport:
+    """What a container of the agent's image left behind; InternalError with what is known where it left nothing."""
+    text = container.terminated_message or ""
+    try:
+        return TerminationReport.model_validate_json(text)
+    except ValidationError:
+        if container.terminated_reason == "OOMKilled":
+            return TerminationReport(
+                cause="OOMKilled", message=f"Container {container.name} needed more memory than its limit."
+            )
+        code = f"exit code {container.exit_code}, {container.terminated_reason or 'no reason'}"
+        return TerminationReport(
+            cause="InternalError",
+            message=f"Container {container.name} failed ({code}): {text or 'no message'}",
+        )
+
+
+def is_lost(pod: PodView | None) -> bool:
+    """Whether a pod was deleted, evicted, or lost with its node."""
+    if pod is None:
+        return False
+    disrupted = pod.conditions.get("DisruptionTarget", ("", "", ""))[0] == "True"
+    return pod.gone or pod.deleting or disrupted or (pod.reason or "") in LOST_REASONS
+
+
+def was_out_of_memory(facts: Facts) -> bool:
+    """By the reason, or by the kernel's count: the exit code alone says little."""
+    train, training = facts.container("train"), facts.training
+    if facts.exit_code == 0:
+        return False
+    if train is not None and train.terminated_reason == "OOMKilled":
+        return True
+    killed = training is not None and (
+        training.signal in ("KILL", "SIGKILL") or training.exit_code == SIGKILL_EXIT
+    )
+    return killed and training is not None and training.oom_kills > 0
+
+
+def is_decidable(facts: Facts) -> bool:
+    """Whether the attempt has come to an end: nothing that may still come changes its outcome."""
+    if facts.over:
+        return True
+    if facts.deleted or facts.cancelled:
+        return False  # the sidecar uploads what it can; wait until the pod is gone
+    train = facts.container("train")
+    failed = train is not None and bool(train.exit_code)
+    return failed or facts.report is not None or facts.reported_done or facts.staging_failure is not None
+
+
+def needs_manifest(facts: Facts) -> bool:
+    """Whether the bucket must be asked before the end is told: not where the command surely failed."""
+    if facts.training is not None and facts.training.exit_code != 0:
+        return False
+    staging = facts.staging_failure
+    return staging is None or staging.cause == "InternalError"
+
+
+def ending(facts: Facts) -> Ending | None:
+    """How the attempt ended; None: it has not, or the manifest must be read first. The table, row by row."""
+    if facts.manifest is Manifest.VERIFIED:
+        return Ending("Succeeded")
+    if not is_decidable(facts):
+        return None
+    if facts.manifest is Manifest.UNKNOWN and needs_manifest(facts):
+        return None
+    return _without_manifest(facts)
+
+
+def _without_manifest(facts: Facts) -> Ending:
+    training, code = facts.training, facts.exit_code
+    stopped = training is None or training.terminated or code == 0
+    staging = facts.staging_failure
+    if facts.cancelled and stopped:
+        return Ending("Cancelled")
+    if training is not None and training.deadline_exceeded and code != 0:
+        return Ending("DeadlineExceeded", "train")
+    if staging is not None and not facts.deleted:
+        return Ending(staging.cause, "stage-in", staging.message)
+    if was_out_of_memory(facts):
+        return Ending("OOMKilled", "train")
+    if facts.deleted and stopped:
+        return Ending("Deleted", said=_fate(facts.pod))
+    if training is None and facts.pod is not None and facts.pod.reason == "DeadlineExceeded":
+        return Ending("DeadlineExceeded", "train", facts.pod.message)
+    if code == 0:
+        return _not_stored(facts)
+    if code is None or (training is None and code == OWN_FAILURE_EXIT):
+        return _unknown(facts)
+    return Ending("UserError", "train", _said_by_train(facts))
+
+
+def _not_stored(facts: Facts) -> Ending:
+    if facts.report is not None:
+        return Ending(facts.report.cause, "agent", facts.report.message)
+    agent = facts.container("agent")
+    if agent is not None and agent.exit_code:
+        found = read_report(agent)
+        cause: Cause = "UploadFailed" if found.cause == "InternalError" else found.cause
+        return Ending(cause, "agent", found.message)
+    return Ending("UploadFailed", "agent")
+
+
+def _unknown(facts: Facts) -> Ending:
+    agent = facts.container("agent")
+    if facts.report is not None:
+        return Ending(facts.report.cause, "agent", facts.report.message)
+    if agent is not None and agent.exit_code:
+        found = read_report(agent)
+        return Ending(found.cause, "agent", found.message)
+    return Ending("InternalError", said=_said_by_train(facts) or _fate(facts.pod))
+
+
+def _said_by_train(facts: Facts) -> str | None:
+    train = facts.container("train")
+    return train.terminated_message if train is not None else None
+
+
+def _fate(pod: PodView | None) -> str | None:
+    if pod is None:
+        return None
+    _, reason, message = pod.conditions.get("DisruptionTarget", ("", "", ""))
+    return ": ".join(text for text in (pod.reason or reason, pod.message or message) if text) or None

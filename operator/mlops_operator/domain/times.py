@@ -1,0 +1,32 @@
+"""Times of a status: whole seconds in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def whole_second(value: datetime) -> datetime:
+    """Without microseconds, in UTC; a time without a zone is taken for UTC."""
+    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return aware.replace(microsecond=0)
+
+
+def seconds_between(start: datetime, end: datetime) -> float:
+    """From start to end; negative where the end is earlier."""
+    return (whole_second(end) - whole_second(start)).total_seconds()
+
+
+def parse_time(value: object) -> datetime | None:
+    """An RFC 3339 time of a Kubernetes object; None where there is none, or it is not one."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return whole_second(datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
+        return None
+
+
+def earliest(*seconds: float | None) -> float | None:
+    """The shortest of several waits; None where there is nothing to wait for."""
+    known = [value for value in seconds if value is not None]
+    return min(known) if known else None
