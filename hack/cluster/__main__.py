@@ -1,5 +1,6 @@
 """The command line of the local cluster: `python -m hack.cluster --help`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from hack.cluster import build as builder
-from hack.cluster import images, lifecycle
+from hack.cluster import kind, lifecycle, provider
 from hack.cluster import packages as debian
 from hack.cluster.errors import ClusterError
 from hack.cluster.places import HERE, RECORD
+from hack.cluster.provider import Provider
 from hack.cluster.record import Record
 
 app = typer.Typer(
@@ -43,22 +45,34 @@ def build() -> None:
 
 @app.command()
 def up() -> None:
-    """Bring the cluster up: packages, builds, processes; returns once it can be used."""
-    debian.install()
-    builder.build(HERE)
-    lifecycle.up(_say)
-    _say(f"export KUBECONFIG={HERE.kubeconfig} PATH={HERE.bin}:$PATH")
+    """Bring the cluster up: packages, builds, processes; returns once it can be used.
+
+    CLUSTER=kind|local|current chooses; by default kind where Docker and kind are there, else local.
+    """
+    chosen = provider.choose(os.environ)
+    if chosen is Provider.LOCAL:
+        debian.install()
+        builder.build(HERE)
+        lifecycle.up(_say)
+    elif chosen is Provider.KIND:
+        kind.up(HERE)
+    kubeconfig = provider.kubeconfig(chosen, HERE, os.environ)
+    _say(f"Cluster: {chosen}. To use it: export KUBECONFIG={kubeconfig} PATH={HERE.bin}:$PATH")
 
 
 @app.command()
 def down() -> None:
-    """Bring the cluster down; nothing of it stays behind on the machine."""
-    lifecycle.down(_say)
+    """Bring the cluster down; nothing of it stays behind on the machine. The user's own is left alone."""
+    chosen = provider.choose(os.environ)
+    if chosen is Provider.KIND:
+        kind.down(HERE)
+    elif chosen is Provider.LOCAL:
+        lifecycle.down(_say)
 
 
 @app.command()
 def status() -> None:
-    """Show each process of the cluster; the exit code is 0 when it can be used."""
+    """Show each process of the local cluster; the exit code is 0 when it can be used."""
     table = Table("process", "pid", "state", "restarts", "since (s)")
     for row in lifecycle.status(HERE):
         state = "ready" if row.ready else "starting" if row.alive else "down"
@@ -73,8 +87,7 @@ def status() -> None:
 @app.command()
 def load(archives: Annotated[list[Path], typer.Argument(help="OCI or Docker archives (tar).")]) -> None:
     """Load image archives into the cluster; `localhost/NAME:TAG` can then also be called `NAME:TAG`."""
-    for name in images.load(HERE, archives):
-        _say(f"Loaded {name}")
+    provider.load(provider.choose(os.environ), HERE, archives)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ COMMENT = "mlops-operator"
 # kube-proxy and the kubelet, the CNI plugins, ourselves.
 _OURS = re.compile(r"^(KUBE|CNI|MLOPS)-")
 FAMILIES = ("iptables", "ip6tables")
-# CNI's portmap asks for this one; kube-proxy's canary touches mangle.
+NFT_FAMILY = {"iptables": "ip", "ip6tables": "ip6"}
 _CHAIN = re.compile(r"^:(\S+)")
 
 
@@ -92,9 +92,13 @@ def remove_ours(family: str, before: str) -> None:
     script = removal(save(family))
     if script:
         subprocess.run([f"{family}-restore", "--noflush"], input=script, text=True, check=True)
-    for table in unused(save(family), before):
-        # With the nft backend this removes the built-in chains that a first use created; others keep them.
-        subprocess.run([family, "-t", table, "-X"], capture_output=True, check=False)
+    if (
+        "nf_tables"
+        in subprocess.run([family, "--version"], capture_output=True, text=True, check=True).stdout
+    ):
+        for table in unused(save(family), before):
+            # iptables itself cannot remove the built-in chains that its first use created.
+            subprocess.run(["nft", "delete", "table", NFT_FAMILY[family], table], check=True)
 
 
 def apply(family: str, script: str) -> None:

@@ -47,8 +47,6 @@ CREATED = (
     "/run/netns",
     "/run/xtables.lock",
     "/usr/libexec/kubernetes",
-    "/opt/cni",
-    "/etc/cni",
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hack.cluster.errors import ClusterError
 
 PACKAGES = (
-    "etcd-server", "containerd", "runc", "containernetworking-plugins", "iptables", "conntrack",
+    "etcd-server", "containerd", "runc", "containernetworking-plugins", "iptables", "nftables", "conntrack",
     "buildah", "debootstrap", "git", "git-lfs", "gcc", "libc6-dev", "ca-certificates", "openssl", "iproute2",
 )  # fmt: skip
 # Debian's etcd and containerd start services of their own at installation; this keeps them from it.
