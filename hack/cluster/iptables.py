@@ -21,7 +21,7 @@ def tables(saved: str) -> dict[str, list[str]]:
             table = line[1:].strip()
             found[table] = []
         elif table and line and not line.startswith("#") and line != "COMMIT":
-            found[table].append(re.sub(r"\s*\[\d+:\d+\]", "", line))
+            found[table].append(re.sub(r"\s*\[\d+:\d+\]", "", line).strip())
     return found
 
 
