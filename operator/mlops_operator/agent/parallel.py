@@ -37,7 +37,9 @@ def in_parallel(function: Callable[[T], None], items: Iterable[T], workers: int)
                     errors.append(error)
                 return
 
-    threads = [threading.Thread(target=work, name=f"parallel-{number}") for number in range(workers)]
+    threads = [
+        threading.Thread(target=work, name=f"parallel-{number}", daemon=True) for number in range(workers)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -25,10 +25,11 @@ from mlops_operator.api.wire import (
     DatasetManifest,
     SnapshotOrder,
 )
-from mlops_operator.errors import AlreadyExists, IntegrityError, SourceNotFound
+from mlops_operator.errors import AlreadyExists, DatasetChanged, IntegrityError, SourceNotFound
 from mlops_operator.storage.client import Bucket, ObjectInfo
+from mlops_operator.storage.dataset_manifest import write_dataset_manifest
 from mlops_operator.storage.digest import files_digest, sha256_file
-from mlops_operator.storage.layout import dataset_manifest_key, relative_path
+from mlops_operator.storage.layout import relative_path
 
 _log = logging.getLogger(__name__)
 _WORKERS = 8
@@ -44,7 +45,7 @@ def snapshot(order: SnapshotOrder, places: Places) -> DatasetManifest:
     ------
     SourceNotFound
         The source is not there, or empty.
-    AlreadyExists
+    DatasetChanged
         The version exists with other files.
     StorageError
         The bucket did not do what was asked.
@@ -76,22 +77,14 @@ def snapshot(order: SnapshotOrder, places: Places) -> DatasetManifest:
 
 def _write_once(workspace: Bucket, manifest: DatasetManifest) -> DatasetManifest:
     """Write the manifest; a version that exists with the same files is left as it is."""
-    key = dataset_manifest_key(manifest.name, manifest.version)
-    data = manifest.model_dump_json(by_alias=True, exclude_none=True).encode()
     try:
-        workspace.put_once(key, data)
+        standing = write_dataset_manifest(workspace, manifest)
     except AlreadyExists as error:
-        existing = DatasetManifest.model_validate_json(workspace.get_bytes(key))
-        if existing.digest == manifest.digest:
-            _log.info("version %s exists already with the same files", manifest.version)
-            return existing
-        raise AlreadyExists(
-            f"dataset {manifest.name}: version {manifest.version} exists already with other files (digest"
-            f" {existing.digest}, {len(existing.files)} files; the source has {manifest.digest},"
-            f" {len(manifest.files)} files): versions never change, write a new one into spec.version"
+        raise DatasetChanged(
+            f"{error}. Its source has {len(manifest.files)} files now, digest {manifest.digest}"
         ) from error
-    _log.info("wrote %s: %d files, digest %s", key, len(manifest.files), manifest.digest)
-    return manifest
+    _log.info("version %s: %d files, digest %s", standing.version, len(standing.files), standing.digest)
+    return standing
 
 
 class _Counter:

@@ -272,7 +272,7 @@ class Tracking:
             self._apply(record)
 
     def _apply(self, record: dict[str, Any]) -> None:
-        self.changes += 1
+        self.changes += "uploaded" not in record
         match record:
             case {"m": points, "of": run_id}:
                 self._add_points(run_id, [Point(n, float(v), s, t) for n, v, s, t in points])
