@@ -126,7 +126,10 @@ class SnapshotStatus(Model):
     job_uid: str | None = Field(default=None, description="uid of the Job, once it is made.", alias="jobUID")
     start_time: Time | None = Field(default=None, description="When it was decided.")
     end_time: Time | None = Field(default=None, description="When it ended.")
-    cause: str | None = Field(default=None, description="Why it failed.", max_length=64)
+    cause: str | None = Field(
+        default=None, description="How it ended: Succeeded, or why it failed.", max_length=64
+    )
+    failures: int = Field(default=0, description="How many tries in a row have failed.", ge=0)
 
 
 class TrainingDatasetStatus(Model):

@@ -1,4 +1,4 @@
-"""What only the operator can judge of a run's spec: is there such a class, is that allowed, does it fit together?"""
+"""What only the operator can judge of a run's spec: is it known, allowed, and does it fit together."""
 
 from __future__ import annotations
 
@@ -25,12 +25,17 @@ class Refusal:
 
 
 def refusal(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
-    """The first thing that stands against a run; None: it is accepted."""
-    for check in (_accelerator, _tolerations, _resources, _parameters, _places, _datasets, _size):
-        found = check(spec, settings)
-        if found is not None:
-            return Refusal(found.reason, f"{found.message} {ANEW}")
-    return None
+    """Give the first thing that stands against a run; None: it is accepted."""
+    found = (
+        _accelerator(spec, settings)
+        or _tolerations(spec, settings)
+        or _resources(spec)
+        or _parameters(spec)
+        or _places(spec)
+        or _datasets(spec)
+        or _size(spec)
+    )
+    return Refusal(found.reason, f"{found.message} {ANEW}") if found is not None else None
 
 
 def _accelerator(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
@@ -58,7 +63,7 @@ def _tolerations(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     return None
 
 
-def _resources(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+def _resources(spec: TrainingRunSpec) -> Refusal | None:
     requests, limits = spec.resources.requests or {}, spec.resources.limits or {}
     for field, values in (("requests", requests), ("limits", limits)):
         for name, value in values.items():
@@ -76,7 +81,7 @@ def _resources(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     return None
 
 
-def _parameters(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+def _parameters(spec: TrainingRunSpec) -> Refusal | None:
     seen: dict[str, str] = {}
     for name in spec.parameters:
         other = seen.setdefault(parameter_variable(name), name)
@@ -88,7 +93,7 @@ def _parameters(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     return None
 
 
-def _places(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+def _places(spec: TrainingRunSpec) -> Refusal | None:
     directory = normpath(spec.working_dir or CODE_DIR)
     if any(directory == shared or directory.startswith(f"{shared}/") for shared in (CODE_DIR, OUTPUT_DIR)):
         return None
@@ -105,13 +110,13 @@ def _places(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     )
 
 
-def _datasets(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+def _datasets(spec: TrainingRunSpec) -> Refusal | None:
     names = [ref.name for ref in spec.datasets]
     twice = next((name for name in names if names.count(name) > 1), None)
     return Refusal("DatasetTwice", f"spec.datasets: {twice!r} is named more than once.") if twice else None
 
 
-def _size(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+def _size(spec: TrainingRunSpec) -> Refusal | None:
     size = len(spec.model_dump_json(by_alias=True).encode())
     if size <= MAX_SPEC_BYTES:
         return None

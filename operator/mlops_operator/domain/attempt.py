@@ -26,7 +26,7 @@ class Attempt:
     facts: Facts
 
     def updated(self, training_start_time: datetime | None) -> AttemptStatus:
-        """The record with the uids and the node that were seen."""
+        """Give the record with the uids and the node that were seen."""
         pod, job = self.pod, self.job
         return self.recorded.model_copy(
             update={
@@ -73,7 +73,7 @@ def _pod(observed: ObservedRun, job: str, recorded: AttemptStatus) -> PodView | 
 
 
 def _report(observed: ObservedRun, recorded: AttemptStatus, pod: PodView | None) -> ProgressReport | None:
-    """The last report, if it speaks of this attempt's pod."""
+    """Give the last report, if it speaks of this attempt's pod."""
     report = observed.progress
     if report is None or report.run.uid != observed.run.metadata.uid or report.run.attempt != recorded.number:
         return None
@@ -108,7 +108,7 @@ def _facts(
 
 
 def accelerator_text(spec: TrainingRunSpec, settings: Settings) -> str:
-    """What the run asks for of GPUs, for messages: ``class gpu-large: 1 nvidia.com/gpu``."""
+    """Give what the run asks for of GPUs, for messages: ``class gpu-large: 1 nvidia.com/gpu``."""
     accelerator = spec.accelerator
     if accelerator is None or accelerator.class_ not in settings.accelerator_classes:
         return ""

@@ -56,7 +56,7 @@ def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
 
 
 def as_claim(condition: Condition) -> Claim:
-    """A condition that stays as it is."""
+    """Give a condition that stays as it is."""
     return Claim(condition.type, condition.status, condition.reason, condition.message)
 
 
@@ -70,7 +70,7 @@ def kstatus(state: Literal["Ready", "InProgress", "Failed"], reason: str, messag
 
 
 def of_run(phase: str, reason: str, message: str, *, accepted: bool) -> list[Claim]:
-    """The conditions that a run's phase stands for."""
+    """Give the conditions that a run's phase stands for."""
     claims = [
         Claim("Accepted", "True", "Accepted", "The run can be carried out.")
         if accepted

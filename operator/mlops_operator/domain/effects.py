@@ -57,8 +57,10 @@ class ReadDatasetManifest(Effect):
 
 @dataclass(frozen=True)
 class Create(Effect):
-    """Never in a plan's effects: the executor keeps Failed under it where the API server refused to create an object
-    of a plan (403: NotPermitted or QuotaExceeded; 422: Invalid), and drops it when the next POST went through.
+    """Key of a refused POST; never in a plan's effects.
+
+    The executor keeps Failed under it where the API server refused to create an object of a plan (403: NotPermitted or
+    QuotaExceeded; 422: Invalid), and drops it when the next POST went through.
     """
 
     kind: str
@@ -67,8 +69,9 @@ class Create(Effect):
 
 @dataclass(frozen=True)
 class ClaimVersion(Effect):
-    """Take a version of a model for an owner; the next free integer if ``version`` is None. The same owner (and the
-    same wish) gets the same version again.
+    """Take a version of a model for an owner; the next free integer if ``version`` is None.
+
+    The same owner (and the same wish) gets the same version again.
     """
 
     model: str

@@ -27,17 +27,17 @@ Variable = dict[str, object]
 
 
 def literal(name: str, value: str) -> Variable:
-    """A variable with exactly this value: Kubernetes would otherwise replace $(…) and take one off each $$."""
+    """Give a variable with exactly this value: Kubernetes would otherwise replace $(…) and take one off each $$."""
     return {"name": name, "value": value.replace("$", "$$")}
 
 
 def parameter_text(value: Scalar) -> str:
-    """A parameter as a variable: text as it is, everything else as in JSON."""
+    """Give a parameter as a variable: text as it is, everything else as in JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def experiment_name(run: TrainingRun) -> str:
-    """The experiment that the run is filed under."""
+    """Give the experiment that the run is filed under."""
     return run.spec.experiment or run.metadata.namespace or "default"
 
 

@@ -15,7 +15,7 @@ from mlops_operator.settings import Settings
 
 
 def job(kind: str, owner: ObjectMeta, *, name: str, number: int, pod: Object) -> Object:
-    """A Job that is tried once: what follows a failure is decided by its owner."""
+    """Give a Job that is tried once: what follows a failure is decided by its owner."""
     labels = owner_labels(kind, owner, number)
     return {
         "apiVersion": "batch/v1",
@@ -44,7 +44,7 @@ def run_job(
     secrets: Sequence[DatasetSecret],
     settings: Settings,
 ) -> Object:
-    """The Job of a run's attempt."""
+    """Give the Job of a run's attempt."""
     pod = pod_spec(run, attempt, workspace=workspace, datasets=datasets, secrets=secrets, settings=settings)
     name = job_name(run.metadata.name, attempt)
     return job("TrainingRun", run.metadata, name=name, number=attempt, pod=pod)

@@ -19,6 +19,8 @@ from mlops_operator.api.wire import ProgressReport, TrainingExit
 from mlops_operator.domain.times import seconds_between, whole_second
 
 MAX_METRICS = 64
+MAX_INTEGER = 2**53
+MAX_TEXT = 256
 MAX_LOG_TAIL = 2048
 STEP_PARAMETERS = ("max_steps", "num_train_epochs", "max_epochs", "n_epochs", "epochs")
 LONGEST_ESTIMATE_SECONDS = 10 * 365 * 86400.0
@@ -27,8 +29,8 @@ LIVE_FIELDS = frozenset({"progress", "metrics", "tracking", "usage", "resolved",
 
 
 def total_steps(parameters: Mapping[str, Scalar], reported: int | None) -> int | None:
-    """Steps in all: as reported, else by the parameter that training scripts name it with."""
-    if reported is not None and reported > 0:
+    """Give steps in all: as reported, else by the parameter that training scripts name it with."""
+    if reported is not None and 0 < reported <= MAX_INTEGER:
         return reported
     for name in STEP_PARAMETERS:
         value = parameters.get(name)
@@ -40,6 +42,11 @@ def total_steps(parameters: Mapping[str, Scalar], reported: int | None) -> int |
         ):
             return int(value)
     return None
+
+
+def _whole(value: int | None) -> int | None:
+    """Give an integer that every JSON reader takes."""
+    return value if value is not None and abs(value) <= MAX_INTEGER else None
 
 
 def _finite(value: float | None) -> float | None:
@@ -55,6 +62,8 @@ def clean(metrics: Sequence[MetricStatus]) -> list[MetricStatus]:
                 "latest": _finite(metric.latest),
                 "min": _finite(metric.min),
                 "max": _finite(metric.max),
+                "step": _whole(metric.step),
+                "non_finite": _whole(metric.non_finite),
                 "updated_at": whole_second(metric.updated_at) if metric.updated_at is not None else None,
             }
         )
@@ -71,8 +80,8 @@ def progress_of(
     now: datetime,
 ) -> ProgressStatus | None:
     """How far the training is; as before where neither step nor total have changed."""
-    step = report.step if report.step is not None and report.step >= 0 else None
-    if step is None:
+    step = _whole(report.step)
+    if step is None or step < 0:
         return before
     if before is not None and (before.step, before.total_steps) == (step, total):
         return before
@@ -95,16 +104,16 @@ def _estimate(started: datetime | None, now: datetime, fraction: float | None) -
 
 
 def usage_of(training: TrainingExit | None, before: UsageStatus | None) -> UsageStatus | None:
-    """What the command used."""
+    """Give what the command used."""
     if training is None or (training.cpu_seconds is None and training.memory_peak_bytes is None):
         return before
     return UsageStatus(
-        cpu_seconds=_finite(training.cpu_seconds), memory_peak_bytes=training.memory_peak_bytes
+        cpu_seconds=_finite(training.cpu_seconds), memory_peak_bytes=_whole(training.memory_peak_bytes)
     )
 
 
 def log_tail(text: str, limit: int = MAX_LOG_TAIL) -> str | None:
-    """The last lines of a log that fit; None where there are none."""
+    """Give the last lines of a log that fit; None where there are none."""
     tail = text.replace("\x00", "")[-limit:]
     if len(text) > limit and "\n" in tail[:-1]:
         tail = tail.split("\n", 1)[1]
@@ -119,8 +128,12 @@ def apply(
     start_time = status.start_time or started
     resolved = status.resolved or ResolvedStatus()
     if report.commit:
-        resolved = resolved.model_copy(update={"commit": report.commit})
-    tracking = TrackingStatus(run_id=report.tracking_run_id) if report.tracking_run_id else status.tracking
+        resolved = resolved.model_copy(update={"commit": report.commit[:MAX_TEXT]})
+    tracking = (
+        TrackingStatus(run_id=report.tracking_run_id[:MAX_TEXT])
+        if report.tracking_run_id
+        else status.tracking
+    )
     return status.model_copy(
         update={
             "start_time": start_time,

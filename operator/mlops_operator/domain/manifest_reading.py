@@ -32,7 +32,7 @@ class Reading:
 
 
 def moment(attempt: Attempt) -> str | None:
-    """The latest thing that makes us look. What is read for a later moment was read after it."""
+    """Give the latest thing that makes us look. What is read for a later moment was read after it."""
     facts, report = attempt.facts, attempt.report
     train = facts.container("train")
     if facts.over:

@@ -13,34 +13,34 @@ SIGNAL_BASE = 128
 
 
 def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings) -> str:
-    """The message of ``status.failure``, or of a success."""
+    """Give the message of ``status.failure``, or of a success."""
     said = (ending.said or "").strip()
     match ending.cause:
         case "Succeeded":
-            return "The training has succeeded; its files are in the bucket and verified."
+            text = "The training has succeeded; its files are in the bucket and verified."
         case "Cancelled":
-            return "The run was cancelled (spec.cancel); what it had written is kept in the bucket."
+            text = "The run was cancelled (spec.cancel); what it had written is kept in the bucket."
         case "OOMKilled":
-            return _out_of_memory(ending, run, settings)
+            text = _out_of_memory(ending, run, settings)
         case "DeadlineExceeded":
-            seconds = run.spec.deadline_seconds
-            bound = (
-                f"its deadline of {seconds} s (spec.deadlineSeconds)" if seconds else said or "its deadline"
-            )
-            return f"The training was stopped: it took longer than {bound}. What it had written is kept. Allow it more time, or let it do less."
+            text = _too_late(run.spec.deadline_seconds, said)
         case "UserError":
-            return _user_error(facts.exit_code, run, said)
+            text = _user_error(facts.exit_code, run, said)
         case "Deleted":
             why = f" ({said})" if said else ""
-            return f"The pod of the run was deleted, evicted or lost with its node before the end{why}. What was uploaded until then is kept. Apply the run again under a new name."
+            text = f"The pod of the run was deleted, evicted or lost with its node before the end{why}. What was uploaded until then is kept. Apply the run again under a new name."
         case "UploadFailed":
             why = said or "the agent ended without a verified manifest in the bucket."
-            return f"The training ended, but its files could not be stored: {why}"
-        case "NoModelProduced":
-            return said or "The training ended without the model that spec.outputs.model asks for."
+            text = f"The training ended, but its files could not be stored: {why}"
         case _:
             where = f" in container {ending.container}" if ending.container else ""
-            return said or f"{ending.cause}{where}; nothing more is known. See the pod's logs and events."
+            text = said or f"{ending.cause}{where}; nothing more is known. See the pod's logs and events."
+    return text
+
+
+def _too_late(seconds: int | None, said: str) -> str:
+    bound = f"its deadline of {seconds} s (spec.deadlineSeconds)" if seconds else said or "its deadline"
+    return f"The training was stopped: it took longer than {bound}. What it had written is kept. Allow it more time, or let it do less."
 
 
 def _out_of_memory(ending: Ending, run: TrainingRun, settings: Settings) -> str:

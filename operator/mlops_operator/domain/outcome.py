@@ -5,6 +5,7 @@ The Job's own condition is never asked: a Job fails though everything is stored,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -91,7 +92,7 @@ class Ending:
 
 
 def read_report(container: ContainerView) -> TerminationReport:
-    """What a container of the agent's image left behind; InternalError with what is known where it left nothing."""
+    """Give what a container of the agent's image left behind; InternalError with what is known where it left nothing."""
     text = container.terminated_message or ""
     try:
         return TerminationReport.model_validate_json(text)
@@ -155,30 +156,30 @@ def ending(facts: Facts) -> Ending | None:
         return None
     if facts.manifest is Manifest.UNKNOWN and needs_manifest(facts):
         return None
-    return _without_manifest(facts)
+    return next(_without_manifest(facts))
 
 
-def _without_manifest(facts: Facts) -> Ending:
-    training, code = facts.training, facts.exit_code
+def _without_manifest(facts: Facts) -> Iterator[Ending]:
+    """Give the rows that hold; the first one counts."""
+    training, code, staging = facts.training, facts.exit_code, facts.staging_failure
     stopped = training is None or training.terminated or code == 0
-    staging = facts.staging_failure
     if facts.cancelled and stopped:
-        return Ending("Cancelled")
+        yield Ending("Cancelled")
     if training is not None and training.deadline_exceeded and code != 0:
-        return Ending("DeadlineExceeded", "train")
+        yield Ending("DeadlineExceeded", "train")
     if staging is not None and not facts.deleted:
-        return Ending(staging.cause, "stage-in", staging.message)
+        yield Ending(staging.cause, "stage-in", staging.message)
     if was_out_of_memory(facts):
-        return Ending("OOMKilled", "train")
+        yield Ending("OOMKilled", "train")
     if facts.deleted and stopped:
-        return Ending("Deleted", said=_fate(facts.pod))
+        yield Ending("Deleted", said=_fate(facts.pod))
     if training is None and facts.pod is not None and facts.pod.reason == "DeadlineExceeded":
-        return Ending("DeadlineExceeded", "train", facts.pod.message)
+        yield Ending("DeadlineExceeded", "train", facts.pod.message)
     if code == 0:
-        return _not_stored(facts)
+        yield _not_stored(facts)
     if code is None or (training is None and code == OWN_FAILURE_EXIT):
-        return _unknown(facts)
-    return Ending("UserError", "train", _said_by_train(facts))
+        yield _unknown(facts)
+    yield Ending("UserError", "train", _said_by_train(facts))
 
 
 def _not_stored(facts: Facts) -> Ending:

@@ -41,6 +41,6 @@ def _by_progress(progress: ProgressReport | None) -> RunPhase:
 
 
 def derive(before: RunPhase | None, pod: PodView | None, progress: ProgressReport | None) -> RunPhase:
-    """The furthest of what was known before, what the pod shows and what its agent reports."""
+    """Give the furthest of what was known before, what the pod shows and what its agent reports."""
     known = [ORDER.index(p) for p in (before, _by_pod(pod), _by_progress(progress)) if p in ORDER]
     return ORDER[max(known)]

@@ -66,7 +66,7 @@ def confined(*, read_only: bool) -> Object:
 
 
 def mount(volume: str, path: str, *, read_only: bool = False, sub_path: str | None = None) -> Object:
-    """A volume in a container."""
+    """Give a volume in a container."""
     entry: Object = {"name": volume, "mountPath": path}
     if read_only:
         entry["readOnly"] = True
@@ -76,12 +76,12 @@ def mount(volume: str, path: str, *, read_only: bool = False, sub_path: str | No
 
 
 def secret_volume(name: str, secret: str) -> Object:
-    """A Secret as a volume: the kubelet brings a changed one into the running pod."""
+    """Give a Secret as a volume: the kubelet brings a changed one into the running pod."""
     return {"name": name, "secret": {"secretName": secret, "defaultMode": SECRET_MODE}}
 
 
 def agent_container(name: str, command: str, order: str, settings: Settings) -> Object:
-    """What stage-in, sidecar and snapshot have in common."""
+    """Give what stage-in, sidecar and snapshot have in common."""
     container: Object = {
         "name": name,
         "image": settings.agent_image,
@@ -101,7 +101,7 @@ def agent_container(name: str, command: str, order: str, settings: Settings) -> 
 
 
 def identity(run: TrainingRun, attempt: int) -> RunIdentity:
-    """The run, as its pod knows it."""
+    """Give the run, as its pod knows it."""
     return RunIdentity(
         name=run.metadata.name, namespace=run.metadata.namespace, uid=run.metadata.uid, attempt=attempt
     )

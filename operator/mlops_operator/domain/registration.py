@@ -104,7 +104,7 @@ def _failed(outcome: Failed, effects: tuple[Effect, ...], now: datetime) -> Regi
 
 
 def model_version(run: TrainingRun, output: ModelOutput, version: str) -> Object:
-    """The ModelVersion. It has no owner: deleting a run never deletes a model."""
+    """Give the ModelVersion. It has no owner: deleting a run never deletes a model."""
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelVersion",

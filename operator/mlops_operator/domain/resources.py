@@ -19,7 +19,7 @@ FACTORS = {
 
 
 def amount(quantity: str | int) -> Decimal | None:
-    """A quantity as a number; None where it is not one."""
+    """Give a quantity as a number; None where it is not one."""
     match = QUANTITY.match(str(quantity))
     return Decimal(match[1]) * FACTORS[match[2] or ""] if match else None
 

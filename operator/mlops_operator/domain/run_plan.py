@@ -153,7 +153,7 @@ def _during_attempt(observed: ObservedRun, settings: Settings, now: datetime) ->
 
 
 def _unmade(observed: ObservedRun, recorded: AttemptStatus, settings: Settings, now: datetime) -> Step:
-    """The attempt is recorded and its Job is not there: the process ended between the two, or the POST failed."""
+    """Give the attempt is recorded and its Job is not there: the process ended between the two, or the POST failed."""
     run = observed.run
     name = job_name(run.metadata.name, recorded.number)
     if run.spec.cancel:
@@ -184,7 +184,7 @@ def _follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: da
     facts = replace(attempt.facts, manifest=reading.state)
     ended = reading.ending or outcome.ending(facts)
     if ended is not None:
-        return _end(run, status, attempt, ended, reading, settings, now)
+        return _end(run, status, attempt, ended, reading=reading, settings=settings, now=now)
     deletes = _cancel_deletes(run, attempt)
     waiting = _waiting(run, attempt, reading, settings, now)
     where = phase.derive(run.status.phase, attempt.pod, attempt.report)
@@ -238,7 +238,7 @@ def _cancel_deletes(run: TrainingRun, attempt: Attempt) -> tuple[tuple[str, str]
 
 
 def _with_attempt(run: TrainingRun, attempt: Attempt, now: datetime) -> TrainingRunStatus:
-    """The status with what is known of Job and pod, and with the live figures."""
+    """Give the status with what is known of Job and pod, and with the live figures."""
     status, report = run.status, attempt.report
     if report is not None:
         status = live.apply(status, report, run.spec.parameters, now)
@@ -262,6 +262,7 @@ def _end(
     status: TrainingRunStatus,
     attempt: Attempt,
     ended: Ending,
+    *,
     reading: Reading,
     settings: Settings,
     now: datetime,
@@ -317,7 +318,7 @@ def _with_manifest(
 
 
 def _after_end(observed: ObservedRun, settings: Settings, now: datetime) -> Step:
-    """What remains: the model's version, and the Job. How it ended is never judged again."""
+    """Give what remains: the model's version, and the Job. How it ended is never judged again."""
     run, status = observed.run, observed.run.status
     jobs = [job for job in observed.jobs.values() if job.owner_uid == run.metadata.uid]
     keep = 0 if status.phase == "Cancelled" else settings.job_retention_seconds

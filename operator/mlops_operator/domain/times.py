@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def whole_second(value: datetime) -> datetime:
-    """Without microseconds, in UTC; a time without a zone is taken for UTC."""
-    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return aware.replace(microsecond=0)
+    """Without microseconds, in UTC; a time without a zone is taken for UTC, one before 1970 for 1970."""
+    try:
+        aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        return EPOCH
+    return max(aware.replace(microsecond=0), EPOCH)
 
 
 def seconds_between(start: datetime, end: datetime) -> float:
@@ -17,7 +22,7 @@ def seconds_between(start: datetime, end: datetime) -> float:
 
 
 def parse_time(value: object) -> datetime | None:
-    """An RFC 3339 time of a Kubernetes object; None where there is none, or it is not one."""
+    """Give an RFC 3339 time of a Kubernetes object; None where there is none, or it is not one."""
     if not isinstance(value, str):
         return None
     try:
@@ -27,6 +32,6 @@ def parse_time(value: object) -> datetime | None:
 
 
 def earliest(*seconds: float | None) -> float | None:
-    """The shortest of several waits; None where there is nothing to wait for."""
+    """Give the shortest of several waits; None where there is nothing to wait for."""
     known = [value for value in seconds if value is not None]
     return min(known) if known else None

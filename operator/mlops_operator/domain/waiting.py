@@ -35,7 +35,7 @@ class Waiting:
 
 
 def name_taken(kind: str, job: str, namespace: str) -> Waiting:
-    """A Job of the name that is somebody else's: it is never touched."""
+    """Give a Job of the name that is somebody else's: it is never touched."""
     return Waiting(
         "JobNameTaken",
         f"Job {job} exists already and does not belong to this {kind}. It is left alone; delete it if it is not needed"
@@ -114,7 +114,7 @@ def until_volumes_are_late(pod: PodView | None, now: datetime) -> float | None:
 
 
 def for_missing_pod(job: str, namespace: str, since: datetime | None, now: datetime) -> Waiting | None:
-    """A Job for which Kubernetes has made no pod: nothing but its events says why."""
+    """Give a Job for which Kubernetes has made no pod: nothing but its events says why."""
     if since is None or seconds_between(since, now) < POD_PATIENCE_SECONDS:
         return None
     return Waiting(
