@@ -11,8 +11,8 @@ from mlops_operator.domain.naming import parameter_variable
 from mlops_operator.domain.resources import amount, exceeds
 from mlops_operator.settings import Settings
 
-# Linux takes no variable above 128 KiB; the order to stage-in is one, and JSON needs room for escapes.
-MAX_SPEC_BYTES = 96 * 1024
+# Linux takes no variable above 128 KiB. The order to stage-in is one: the spec, and inline files and parameters again.
+MAX_ORDER_BYTES = 120 * 1024
 ANEW = "A run cannot be changed: apply it corrected under a new name."
 
 
@@ -117,11 +117,15 @@ def _datasets(spec: TrainingRunSpec) -> Refusal | None:
 
 
 def _size(spec: TrainingRunSpec) -> Refusal | None:
-    size = len(spec.model_dump_json(by_alias=True).encode())
-    if size <= MAX_SPEC_BYTES:
+    size = _bytes(spec.model_dump_json()) + _bytes(spec.model_dump_json(include={"source", "parameters"}))
+    if size <= MAX_ORDER_BYTES:
         return None
     return Refusal(
         "SpecTooLarge",
-        f"spec: {size} bytes are more than the {MAX_SPEC_BYTES} that fit into a pod. Keep code in Git and long values"
-        " in a ConfigMap.",
+        f"spec: {size} bytes (code and parameters count twice) are more than the {MAX_ORDER_BYTES} that fit into a pod."
+        " Keep code in Git and long values in a ConfigMap.",
     )
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())

@@ -8,7 +8,7 @@ from typing import get_args
 
 from mlops_operator.api.wire import Cause, RunManifest
 from mlops_operator.domain.attempt import Attempt
-from mlops_operator.domain.effects import Effect, Failed, Outcome, ReadRunManifest, RunManifestRead
+from mlops_operator.domain.effects import Effect, Failed, ReadRunManifest, RunManifestRead
 from mlops_operator.domain.observed import ObservedRun
 from mlops_operator.domain.outcome import Ending, Facts, Manifest, is_decidable, needs_manifest
 from mlops_operator.domain.retry import is_mended_outside, seconds_until_again
@@ -16,6 +16,7 @@ from mlops_operator.domain.waiting import Waiting
 
 # So often is a read tried that fails in a way that no waiting mends.
 MAX_FAILURES = 5
+MOMENTS = ("pod-ended", "training-ended", "gave-up", "staging-failed", "done")
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ def moment(attempt: Attempt) -> str | None:
 def read(observed: ObservedRun, attempt: Attempt, now: datetime) -> Reading:
     """Say what is known of the run's manifest."""
     run = observed.run.metadata
-    for effect, outcome in observed.outcomes.items():
-        if isinstance(effect, ReadRunManifest) and effect.run_uid == run.uid and _is_verified(outcome):
-            return _verified(outcome)
     when = moment(attempt)
+    for earlier in (*MOMENTS, when or ""):
+        known = observed.outcomes.get(ReadRunManifest(run.namespace, run.name, run.uid, earlier))
+        # What was verified once stays so: it is written once.
+        if isinstance(known, RunManifestRead) and known.manifest is not None and known.files_verified:
+            return Reading(Manifest.VERIFIED, known.manifest, known.digest)
     if when is None or not needs_manifest(attempt.facts):
         return Reading()
     effect = ReadRunManifest(run.namespace, run.name, run.uid, when)
@@ -64,16 +67,6 @@ def read(observed: ObservedRun, attempt: Attempt, now: datetime) -> Reading:
     if isinstance(outcome_now, Failed):
         return _failed(outcome_now, effect, attempt.facts, now)
     return Reading(effects=(effect,))
-
-
-def _is_verified(outcome: Outcome) -> bool:
-    return isinstance(outcome, RunManifestRead) and outcome.manifest is not None and outcome.files_verified
-
-
-def _verified(outcome: Outcome) -> Reading:
-    if not isinstance(outcome, RunManifestRead):
-        return Reading()
-    return Reading(Manifest.VERIFIED, outcome.manifest, outcome.digest)
 
 
 def _failed(outcome: Failed, effect: Effect, facts: Facts, now: datetime) -> Reading:

@@ -110,14 +110,8 @@ def identity(run: TrainingRun, attempt: int) -> RunIdentity:
 def stage_in_order(
     run: TrainingRun, attempt: int, workspace: WorkspaceReady, datasets: Sequence[StagedDataset]
 ) -> StageInOrder:
-    """Order for stage-in.
-
-    The inline files are there once: ``spec`` has none, as a variable of a process is bounded (128 KiB on Linux).
-    """
+    """Build the order for stage-in; ``spec`` is for the record."""
     source = run.spec.source
-    spec = run.spec.to_object()
-    if source is not None and source.inline is not None:
-        spec = {**spec, "source": {"inline": {"files": {}}}}
     return StageInOrder(
         run=identity(run, attempt),
         bucket=workspace.bucket,
@@ -125,7 +119,7 @@ def stage_in_order(
         inline_files=dict(source.inline.files) if source is not None and source.inline is not None else {},
         datasets=list(datasets),
         parameters=run.spec.parameters,
-        spec=spec,
+        spec=run.spec.to_object(),
     )
 
 

@@ -40,13 +40,20 @@ def job_view(obj: Mapping[str, Any], gone: bool = False) -> JobView:
     return JobView(
         name=_text(metadata.get("name")),
         uid=_text(metadata.get("uid")),
-        owner_uid=_text(_mapping(metadata.get("labels")).get(LABEL_OWNER_UID)) or None,
+        owner_uid=_owner_uid(metadata),
         complete="Complete" in holds,
         failed="Failed" in holds,
         deleting=metadata.get("deletionTimestamp") is not None,
         gone=gone,
         finished_at=parse_time(status.get("completionTime")) or parse_time(final.get("lastTransitionTime")),
     )
+
+
+def _owner_uid(metadata: Mapping[str, Any]) -> str | None:
+    """Give the uid of our label, if an owner reference says the same; None: it is not ours."""
+    uid = _text(_mapping(metadata.get("labels")).get(LABEL_OWNER_UID))
+    owners = {reference.get("uid") for reference in _items(metadata.get("ownerReferences"))}
+    return uid if uid and uid in owners else None
 
 
 def pod_view(obj: Mapping[str, Any], gone: bool = False) -> PodView:
