@@ -1,4 +1,5 @@
 """Tell a wine's cultivar from its chemistry: plain scikit-learn and MLflow. On a laptop: python train.py"""
+
 import csv
 import os
 from pathlib import Path
@@ -23,9 +24,7 @@ train_x, test_x, train_y, test_y = train_test_split(
     features, cultivar, test_size=0.3, stratify=cultivar, random_state=SEED
 )
 scaler = StandardScaler().fit(train_x)
-classifier = SGDClassifier(
-    loss="log_loss", learning_rate="constant", eta0=LEARNING_RATE, random_state=SEED
-)
+classifier = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=LEARNING_RATE, random_state=SEED)
 
 mlflow.set_experiment("wine")
 with mlflow.start_run():
@@ -39,7 +38,5 @@ with mlflow.start_run():
         mlflow.log_metric("test_loss", log_loss(test_y, model.predict_proba(test_x)), step=epoch)
         mlflow.log_metric("accuracy", accuracy, step=epoch)
     signature = mlflow.models.infer_signature(test_x, model.predict(test_x))
-    mlflow.sklearn.log_model(
-        model, name="model", signature=signature, serialization_format="skops"
-    )
+    mlflow.sklearn.log_model(model, name="model", signature=signature, serialization_format="skops")
 print(f"accuracy {accuracy:.3f} after {EPOCHS} epochs")

@@ -8,7 +8,9 @@ import json
 import os
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded; one thread gives the same result each time
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before numpy is loaded; one thread gives the same result each time
 
 import numpy as np
 import rasterio
@@ -83,7 +85,9 @@ def main() -> None:
 
     scaler = StandardScaler().fit(features[~test])
     train_x, test_x = scaler.transform(features[~test]), scaler.transform(features[test])
-    network = MLPClassifier((HIDDEN_UNITS, HIDDEN_UNITS), learning_rate_init=LEARNING_RATE, batch_size=64, random_state=SEED)
+    network = MLPClassifier(
+        (HIDDEN_UNITS, HIDDEN_UNITS), learning_rate_init=LEARNING_RATE, batch_size=64, random_state=SEED
+    )
     MODEL_DIR.mkdir(parents=True, exist_ok=True)
     METRICS_FILE.parent.mkdir(parents=True, exist_ok=True)
     with METRICS_FILE.open("a", buffering=1) as metrics:
@@ -103,7 +107,9 @@ def main() -> None:
             if epoch == 1 or epoch % 10 == 0:
                 print(f"epoch {epoch}: loss {line['loss']:.4f}, accuracy {line['accuracy']:.3f}")
     for name in names:
-        print(f"  {name}: {np.mean(said[classes[test] == name] == name):.3f} of {np.sum(classes[test] == name)} pixels right")
+        print(
+            f"  {name}: {np.mean(said[classes[test] == name] == name):.3f} of {np.sum(classes[test] == name)} pixels right"
+        )
 
     model = make_pipeline(scaler, network)
     onnx = to_onnx(model, features[:1], options={"zipmap": False}, target_opset=18)
