@@ -26,6 +26,7 @@ PROBE_INTERVAL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 # Having run this long, a component that dies is restarted without delay again.
 STEADY_SECONDS = 60.0
+AUTOGROUP_NICE = -5
 # Without these the components would send what goes to the cluster's own addresses to a proxy.
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
@@ -80,6 +81,14 @@ def remove_stale_socket(part: Component) -> None:
     """Remove the socket that a dead process left behind: it would pass for readiness."""
     if part.ready.startswith("/"):
         Path(part.ready).unlink(missing_ok=True)
+
+
+def prefer(pid: int) -> None:
+    """Let a component's session go before others on a busy machine: API calls must not wait for a compiler."""
+    autogroup = Path(f"/proc/{pid}/autogroup")
+    # Some kernels have no such groups, some machines do not let us, and what died at once has none any more.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        autogroup.write_text(str(AUTOGROUP_NICE))
 
 
 class Supervisor:
@@ -144,6 +153,7 @@ class Supervisor:
                 env=environment(dict(os.environ)),
                 start_new_session=True,
             )
+        prefer(process.pid)
         self._running[part.name] = process
         condition = self._conditions[part.name]
         condition.pid, condition.start_ticks = process.pid, start_ticks(process.pid) or 0
