@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hack.cluster import build, configuration, images, iptables, machine, pki
@@ -182,6 +182,8 @@ def _prepare(places: Places) -> None:
         cgroups=(machine.CGROUP,),
     )
     record.save(RECORD)
+    # A restart of the machine empties /run; this copy still knows what lies elsewhere.
+    record.save(places.cluster / RECORD.name)
     for folder in (places.log, places.configuration, places.audit_log.parent):
         folder.mkdir(parents=True, exist_ok=True)
     for old in places.audit_log.parent.glob("audit*.log"):
@@ -242,6 +244,9 @@ def _clear(record: Record, say: Say) -> None:
     for cgroup in record.cgroups:
         end(lambda group=cgroup: machine.in_cgroup(group), grace_seconds=0)  # type: ignore[misc]
     machine.unmount_below(places.cluster)
+    if left := machine.mounts_below(places.cluster):
+        # What is mounted may be a folder of the user's: nothing is deleted through it.
+        raise ClusterError(f"These are still mounted; unmount them, then try again: {', '.join(left)}")
     machine.delete_links(record.interfaces)
     for family, before in record.iptables.items():
         iptables.remove_ours(family, before if record.survives(boot()) else iptables.save(family))
@@ -257,7 +262,9 @@ def _clear(record: Record, say: Say) -> None:
 
 def _leftover(places: Places) -> Record:
     """Give a record for what a crash may have left when /run was emptied by a restart of the machine."""
-    return Record(owner=str(places.clone), boot="", interfaces=(BRIDGE,), cgroups=(machine.CGROUP,))
+    nothing = Record(owner=str(places.clone), boot="", interfaces=(BRIDGE,), cgroups=(machine.CGROUP,))
+    # A clone that was moved or copied brings the record of another place along.
+    return replace(Record.load(places.cluster / RECORD.name) or nothing, owner=str(places.clone))
 
 
 def _allowed(record: Record, places: Places) -> None:

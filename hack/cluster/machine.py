@@ -173,20 +173,29 @@ def remove_cgroups(names: tuple[str, ...]) -> None:
             root.rmdir()
 
 
+def _open_sockets() -> set[str]:
+    return {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
+
+
 def remove_sockets_without_listener(folder: Path = Path("/run/containerd/s")) -> None:
     """Remove what shims that were killed left behind."""
     if folder.is_dir():
-        open_ones = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
+        listening = _open_sockets()
         for socket in folder.iterdir():
-            if str(socket) not in open_ones:
+            if str(socket) not in listening:
                 socket.unlink()
 
 
+def in_use(path: Path, mounted: list[str], sockets: set[str]) -> bool:
+    """Tell whether somebody else uses a folder that came with the cluster: a mount or a socket lies below it."""
+    return bool(mounted) or any(socket.startswith(f"{path}/") for socket in sockets)
+
+
 def remove_paths(paths: tuple[str, ...]) -> None:
-    """Remove files and folders that the cluster brought."""
+    """Remove files and folders that came with the cluster, except those that somebody else uses by now."""
     for path in map(Path, paths):
         if path.is_dir() and not path.is_symlink():
-            unmount_below(path)
-            shutil.rmtree(path)
+            if not in_use(path, mounts_below(path), _open_sockets()):
+                shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

@@ -102,3 +102,10 @@ def test_restarts_wait_longer_each_time_but_not_forever() -> None:
     waits = [supervision.backoff(failures) for failures in range(10)]
     assert waits == sorted(waits)
     assert waits[-1] == supervision.BACKOFF_SECONDS[-1]
+
+
+def test_folders_that_somebody_else_uses_by_now_are_kept() -> None:
+    path = Path("/run/containerd")
+    assert machine.in_use(path, [], {"/run/containerd/containerd.sock"})
+    assert machine.in_use(path, ["/run/containerd/x"], set())
+    assert not machine.in_use(path, [], {"/run/containerd-other/x.sock", "00000002"})
