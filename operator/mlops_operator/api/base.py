@@ -104,14 +104,14 @@ class Model(BaseModel):
 
     @classmethod
     def _one_of_message(cls) -> str:
-        names = [cls.model_fields[name].alias or name for name in cls.one_of]
+        names = [to_camel(name) for name in cls.one_of]
         return f"give {names[0]}" if len(names) == 1 else f"give exactly one of {', '.join(names)}"
 
     @classmethod
     def _all_rules(cls) -> tuple[Rule, ...]:
         if not cls.one_of:
             return cls.rules
-        given = ", ".join(f"has(self.{cls.model_fields[name].alias or name})" for name in cls.one_of)
+        given = ", ".join(f"has(self.{to_camel(name)})" for name in cls.one_of)
         return (Rule(f"[{given}].filter(x, x).size() == 1", cls._one_of_message()), *cls.rules)
 
     @classmethod

@@ -64,7 +64,7 @@ _SCALAR: Schema = {
 _ROOT: dict[str, Schema] = {
     "apiVersion": {"type": "string", "description": f"Version of the schema: {GROUP}/{VERSION}."},
     "kind": {"type": "string", "description": "Kind of the resource."},
-    "metadata": {"type": "object", "description": "Name, namespace, labels and annotations of the resource."},
+    "metadata": {"type": "object"},  # the API server allows nothing more, and describes it itself
 }
 
 

@@ -42,16 +42,6 @@ class RunSource(Model):
     one_of = ("git", "inline")
 
 
-class EnvVarSource(Model):
-    """Where a variable's value comes from; exactly one of the members."""
-
-    secret_key_ref: SecretKeySelector | None = Field(default=None, description="A key of a Secret.")
-    config_map_key_ref: ConfigMapKeySelector | None = Field(default=None, description="A key of a ConfigMap.")
-    field_ref: FieldSelector | None = Field(default=None, description="A field of the pod.")
-
-    one_of = ("secret_key_ref", "config_map_key_ref", "field_ref")
-
-
 class SecretKeySelector(Model):
     """A key of a Secret, as in a pod."""
 
@@ -78,6 +68,16 @@ class FieldSelector(Model):
     )
 
 
+class EnvVarSource(Model):
+    """Where a variable's value comes from; exactly one of the members."""
+
+    secret_key_ref: SecretKeySelector | None = Field(default=None, description="A key of a Secret.")
+    config_map_key_ref: ConfigMapKeySelector | None = Field(default=None, description="A key of a ConfigMap.")
+    field_ref: FieldSelector | None = Field(default=None, description="A field of the pod.")
+
+    one_of = ("secret_key_ref", "config_map_key_ref", "field_ref")
+
+
 class EnvVar(Model):
     """A variable of the training container, as in a pod."""
 
@@ -98,6 +98,13 @@ class EnvVar(Model):
     )
 
 
+class OptionalRef(Model):
+    """A Secret or ConfigMap, as in a pod."""
+
+    name: DnsSubdomain = Field(description="Its name.")
+    optional: bool | None = Field(default=None, description="Whether it may be missing.")
+
+
 class EnvFromSource(Model):
     """All keys of a Secret or ConfigMap as variables, as in a pod."""
 
@@ -108,13 +115,6 @@ class EnvFromSource(Model):
     config_map_ref: OptionalRef | None = Field(default=None, description="A ConfigMap.")
 
     one_of = ("secret_ref", "config_map_ref")
-
-
-class OptionalRef(Model):
-    """A Secret or ConfigMap, as in a pod."""
-
-    name: DnsSubdomain = Field(description="Its name.")
-    optional: bool | None = Field(default=None, description="Whether it may be missing.")
 
 
 class DatasetRef(Model):
