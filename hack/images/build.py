@@ -96,16 +96,21 @@ def build(images: Iterable[Image], places: Places = HERE) -> list[Keyed]:
     if all(archive_of(image).exists() for image in wanted):
         return wanted
     builder: Builder = Docker() if docker.runs() else Buildah(cache())
-    with only_one(cache() / "build.lock"):
-        for image in wanted:
-            archive = archive_of(image)
-            if archive.exists():
-                continue
-            named = named_contexts(image.image, places)
-            with step(f"image {image.reference}"):
-                part = archive.with_suffix(".part")
-                part.unlink(missing_ok=True)
-                builder.build(image, places.clone, named, part)
-                part.rename(archive)
-            prune(image.image)
+    for image in wanted:
+        # One lock for each image: a change of the operator does not wait for the big image of the samples.
+        with only_one(cache() / f"{image.image.short_name}.lock"):
+            if not archive_of(image).exists():
+                build_one(builder, image, places)
     return wanted
+
+
+def build_one(builder: Builder, image: Keyed, places: Places) -> None:
+    """Build an image and publish its archive under its final name once it is whole."""
+    named = named_contexts(image.image, places)
+    archive = archive_of(image)
+    part = archive.with_suffix(".part")
+    with step(f"image {image.reference}"):
+        part.unlink(missing_ok=True)
+        builder.build(image, places.clone, named, part)
+        part.rename(archive)
+    prune(image.image)

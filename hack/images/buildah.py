@@ -9,6 +9,7 @@ from hack.images.base import REMOVED, debootstrap, write_apt_configuration
 from hack.images.catalogue import RECIPE, SUITE, Keyed
 from hack.images.command import run
 from hack.images.content import content_key
+from hack.images.locking import only_one
 from hack.images.progress import step
 
 
@@ -30,8 +31,12 @@ class Buildah:
         """Give the reference of the base image in the store, made when it is not there."""
         key = content_key({"suite": SUITE, "removed": "\n".join(REMOVED), "recipe": RECIPE})
         reference = f"localhost/debian-minbase:{key}"
-        if self._has(reference):
-            return reference
+        with only_one(self.cache / "base.lock"):
+            if not self._has(reference):
+                self._make_base(reference)
+        return reference
+
+    def _make_base(self, reference: str) -> None:
         root = self.cache / "debootstrap"
         with step(f"Debian 12 ({SUITE}), a minimal root file system"):
             debootstrap(root)
@@ -43,7 +48,6 @@ class Buildah:
             finally:
                 run([*self._store, "rm", container])
                 shutil.rmtree(root)
-        return reference
 
     def build(self, image: Keyed, context: Path, named: Mapping[str, Path], archive: Path) -> None:
         """Build one target and write it as an archive.
@@ -58,7 +62,7 @@ class Buildah:
             The docker archive to write, uncompressed: loading is then a copy.
         """
         base = self.base()
-        mounts = write_apt_configuration(self.cache / "apt")
+        mounts = write_apt_configuration(self.cache / "apt" / image.image.short_name)
         arguments = ["--build-arg", f"BASE={base}"]
         for name, folder in named.items():
             arguments += ["--build-context", f"{name}={folder}"]
