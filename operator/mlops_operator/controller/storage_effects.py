@@ -1,0 +1,152 @@
+"""What each effect does: the functions of ``mlops_operator.storage``, in threads, on the workspace's bucket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from mlops_operator.api.modelversion import ModelFileStatus
+from mlops_operator.api.wire import BucketHint
+from mlops_operator.controller.effects import SecretMissing
+from mlops_operator.controller.workspaces import Workspaces
+from mlops_operator.domain import effects as e
+from mlops_operator.errors import MlopsError
+from mlops_operator.storage.claims import claim_version
+from mlops_operator.storage.dataset_manifest import read_dataset_manifest
+from mlops_operator.storage.layout import dataset_manifest_key
+from mlops_operator.storage.model_store import store_model
+from mlops_operator.storage.run_manifest import read_run_manifest, verify_files
+
+_T = TypeVar("_T")
+
+
+class StorageEffects:
+    """Runs effects (see ``effects.Runner``).
+
+    Parameters
+    ----------
+    threads
+        Bounds how many effects use a bucket at a time.
+    progress_ca
+        Gives the CA of the progress endpoint as PEM.
+    """
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        threads: Executor,
+        progress_ca: Callable[[], str],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._workspaces = workspaces
+        self._threads = threads
+        self._progress_ca = progress_ca
+        self._now = now
+        # One writer of a workspace's catalogue at a time: a rebuild reads all items and writes the collection.
+        self._catalogue: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._do: dict[type[e.Effect], Callable[[Any], Awaitable[e.Outcome]]] = {
+            e.CheckWorkspace: self._check_workspace,
+            e.CheckSecret: self._check_secret,
+            e.ReadRunManifest: self._read_run_manifest,
+            e.ReadDatasetManifest: self._read_dataset_manifest,
+            e.ClaimVersion: self._claim_version,
+            e.StoreModel: self._store_model,
+        }
+
+    async def run(self, effect: e.Effect) -> e.Outcome:
+        """Do an effect.
+
+        Raises
+        ------
+        MlopsError
+            It did not work.
+        """
+        return await self._do[type(effect)](effect)
+
+    async def _check_workspace(self, effect: e.CheckWorkspace) -> e.Outcome:
+        credentials = await self._workspaces.credentials(effect.namespace, effect.secret)
+        hint = BucketHint(
+            endpoint=credentials.endpoint,
+            region=credentials.region,
+            bucket=credentials.bucket,
+            force_path_style=credentials.force_path_style,
+        )
+        name = effect.secret or self._workspaces.secret_name(effect.namespace)
+        return e.WorkspaceReady(self._now(), name, hint, self._progress_ca())
+
+    async def _check_secret(self, effect: e.CheckSecret) -> e.Outcome:
+        data = await self._workspaces.secret(effect.namespace, effect.name)
+        missing = [key for key in effect.keys if key not in data]
+        if missing:
+            raise SecretMissing(
+                f"the Secret {effect.name} in namespace {effect.namespace} lacks {', '.join(missing)}"
+            )
+        return e.SecretPresent(self._now(), effect.name)
+
+    async def _read_run_manifest(self, effect: e.ReadRunManifest) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def read() -> e.Outcome:
+            at = self._now()
+            found = read_run_manifest(bucket, effect.run_name, effect.run_uid)
+            if found is None:
+                return e.RunManifestRead(at, None)
+            manifest, digest = found
+            return e.RunManifestRead(at, manifest, digest, verify_files(bucket, manifest))
+
+        return await self._in_thread(effect, read)
+
+    async def _read_dataset_manifest(self, effect: e.ReadDatasetManifest) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def read() -> e.Outcome:
+            at = self._now()
+            found = read_dataset_manifest(bucket, effect.name, effect.version)
+            if found is None:
+                return e.DatasetManifestRead(at, None)
+            key = dataset_manifest_key(effect.name, effect.version)
+            return e.DatasetManifestRead(at, found.model_copy(update={"files": []}), key, len(found.files))
+
+        return await self._in_thread(effect, read)
+
+    async def _claim_version(self, effect: e.ClaimVersion) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def claim() -> e.Outcome:
+            version = claim_version(bucket, effect.model, effect.version, effect.owner, self._now())
+            return e.VersionClaimed(self._now(), version)
+
+        return await self._in_thread(effect, claim)
+
+    async def _store_model(self, effect: e.StoreModel) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def store() -> e.Outcome:
+            stored = store_model(bucket, effect.model, effect.version, effect.run, now=self._now())
+            files = tuple(
+                ModelFileStatus(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
+                for file in stored.manifest.files
+            )
+            return e.ModelStored(
+                self._now(),
+                stored.uri,
+                stored.manifest.digest,
+                stored.manifest.size_bytes,
+                files,
+                stored.run_manifest,
+            )
+
+        return await self._in_thread(effect, store)
+
+    async def _in_thread(self, effect: e.Effect, work: Callable[[], _T]) -> _T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, work)
+        except MlopsError:
+            # The next try opens the bucket with what the Secret says then.
+            self._workspaces.forget(effect.namespace)
+            raise
