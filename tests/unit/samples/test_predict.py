@@ -1,4 +1,4 @@
-"""The client that knows only the bucket, on a catalogue in memory; the e2e suite runs it on the real one."""
+"""The client that knows only the bucket, on a catalogue in memory; the e2e suite runs it on the real one, skops too."""
 
 import base64
 import hashlib
@@ -7,11 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import skops.io
 from botocore.exceptions import ClientError
-from sklearn.linear_model import LogisticRegression
 
 from manifests.samples import predict as client_of_models
 
@@ -68,22 +65,15 @@ def item(model: str, version: str, created: str, file: str, content: bytes) -> d
 
 
 @pytest.fixture
-def skops_model() -> bytes:
-    model = LogisticRegression().fit(np.array([[0.0, 0.0], [1.0, 1.0], [0.1, 0.0], [1.0, 0.9]]), [1, 2, 1, 2])
-    dumped: bytes = skops.io.dumps(model)
-    return dumped
-
-
-@pytest.fixture
 def onnx_model() -> bytes:
     return base64.b64decode(ARG_MAX)
 
 
 @pytest.fixture
-def s3(skops_model: bytes, onnx_model: bytes) -> MemoryS3:
+def s3(onnx_model: bytes) -> MemoryS3:
     items = [
-        item("wine-classifier", "10", "2026-01-03T00:00:00Z", "model.skops", skops_model),
-        item("wine-classifier", "9", "2026-01-02T00:00:00Z", "model.skops", b"older"),
+        item("wine-classifier", "10", "2026-01-03T00:00:00Z", "model.onnx", onnx_model),
+        item("wine-classifier", "9", "2026-01-02T00:00:00Z", "model.onnx", b"older"),
         item("landcover-classifier", "1", "2026-01-01T00:00:00Z", "land cover.onnx", onnx_model),
     ]
     collection = {
@@ -112,8 +102,8 @@ def s3(skops_model: bytes, onnx_model: bytes) -> MemoryS3:
     return MemoryS3(
         {key: json.dumps(value).encode() for key, value in objects.items()}
         | {
-            "mlops/models/wine-classifier/10/model.skops": skops_model,
-            "mlops/models/wine-classifier/9/model.skops": b"overwritten",
+            "mlops/models/wine-classifier/10/model.onnx": onnx_model,
+            "mlops/models/wine-classifier/9/model.onnx": b"overwritten",
             "mlops/models/landcover-classifier/1/land cover.onnx": onnx_model,
         }
     )
@@ -123,13 +113,18 @@ def test_the_newest_version_is_downloaded_and_predicts(s3: MemoryS3, tmp_path: P
     found = client_of_models.find_model(s3, BUCKET, "wine-classifier")
     assert found.properties["version"] == "10"
     path = client_of_models.download(s3, found, tmp_path)
-    assert client_of_models.predict(path, [[0, 0], [1, 1]]) == [1, 2]
+    assert client_of_models.predict(path, [[0, 5, 1], [7, 5, 1]]) == [1, 0]
 
 
 def test_onnx_predicts(s3: MemoryS3, tmp_path: Path) -> None:
     found = client_of_models.find_model(s3, BUCKET, "landcover-classifier", "1")
     path = client_of_models.download(s3, found, tmp_path)
     assert client_of_models.predict(path, [[0, 5, 1], [7, 5, 1]]) == [1, 0]
+
+
+def test_a_format_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(client_of_models.ModelError, match="only"):
+        client_of_models.predict(tmp_path / "model.pkl", [[1]])
 
 
 def test_other_bytes_are_refused_and_not_left(s3: MemoryS3, tmp_path: Path) -> None:
@@ -142,7 +137,7 @@ def test_other_bytes_are_refused_and_not_left(s3: MemoryS3, tmp_path: Path) -> N
 def test_a_right_file_is_not_downloaded_again(s3: MemoryS3, tmp_path: Path) -> None:
     found = client_of_models.find_model(s3, BUCKET, "wine-classifier")
     path = client_of_models.download(s3, found, tmp_path)
-    del s3.objects["mlops/models/wine-classifier/10/model.skops"]
+    del s3.objects["mlops/models/wine-classifier/10/model.onnx"]
     assert client_of_models.download(s3, found, tmp_path) == path
     path.write_bytes(b"damaged")
     with pytest.raises(client_of_models.ModelError, match="cannot be downloaded"):
@@ -186,6 +181,6 @@ def test_the_command_line_lists_and_predicts(
         ["wine-classifier", "9"],
         ["wine-classifier", "10"],
     ]
-    arguments = ["--bucket", BUCKET, "predict", "wine-classifier", "--values", "1,1", "--to", str(tmp_path)]
+    arguments = ["--bucket", BUCKET, "predict", "wine-classifier", "--values", "1,2,9", "--to", str(tmp_path)]
     client_of_models.run(parse(arguments), s3)
     assert capsys.readouterr().out == "2\n"
