@@ -62,6 +62,18 @@ demo: cluster images services deploy ## Two trainings on real data, and what cam
 demo-down: $(VENV_STAMP) ## Take everything away again
 	@if [ "$${CLUSTER:-}" = current ]; then $(PYTHON) -m hack.demo down; else $(PYTHON) -m hack.cluster down; fi
 
+.PHONY: images
+images: cluster ## Build the images that have changed and load them into the cluster
+	@$(PYTHON) -m hack.images load
+
+.PHONY: services
+services: cluster ## Start the demo's S3 and Git servers in the cluster
+	@$(PYTHON) -m hack.services up
+
+.PHONY: deploy
+deploy: cluster ## Deploy the operator with the images of this clone
+	@$(PYTHON) -m hack.deploy
+
 .PHONY: lint
 lint: $(VENV_STAMP) ## ruff, mypy and import-linter
 	@ruff check .
