@@ -66,19 +66,23 @@ class Rule:
         return schema
 
 
-def fixed(*fields: str, advice: str) -> tuple[Rule, ...]:
-    """Rules that refuse a change of each of these members (names as in YAML), and say what to do instead.
+def fixed(*fields: str, advice: str, untyped: tuple[str, ...] = ()) -> tuple[Rule, ...]:
+    """Give rules that refuse a change of each of these members (names as in YAML), and say what to do instead.
 
-    One rule a member: the refusal names it, and comparing whole objects in one rule exceeds the cost budget of CEL.
+    One rule a member: so the refusal names it. Members whose values have no single type (``untyped``) are no fields
+    to CEL's type checker, so they are compared by ``dyn``.
     """
-    return tuple(
-        Rule(
-            f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
-            f"cannot be changed: {advice}",
-            field_path=f".{field}",
-            reason="FieldValueForbidden",
-        )
-        for field in fields
+    return tuple(_fixed(field, "self", "oldSelf", advice) for field in fields) + tuple(
+        _fixed(field, "dyn(self)", "dyn(oldSelf)", advice) for field in untyped
+    )
+
+
+def _fixed(field: str, new: str, old: str, advice: str) -> Rule:
+    return Rule(
+        f"has({new}.{field}) == has({old}.{field}) && (!has({new}.{field}) || {new}.{field} == {old}.{field})",
+        f"cannot be changed: {advice}",
+        field_path=f".{field}",
+        reason="FieldValueForbidden",
     )
 
 

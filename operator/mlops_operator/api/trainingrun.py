@@ -294,7 +294,7 @@ class Outputs(Model):
     )
 
 
-# Everything but cancel.
+# Everything but parameters, which CEL compares in a way of its own, and cancel.
 FIXED_FIELDS = (
     "experiment",
     "source",
@@ -373,7 +373,21 @@ class TrainingRunSpec(Model):
     )
 
     rules = (
-        *fixed(*FIXED_FIELDS, advice="a run is a record. Apply it under a new name."),
+        *fixed(
+            *FIXED_FIELDS, untyped=("parameters",), advice="a run is a record. Apply it under a new name."
+        ),
+        Rule(
+            "!has(dyn(self).parameters) || dyn(self).parameters.all(name, name.size() <= 128"
+            " && name.matches('^[A-Za-z][A-Za-z0-9_.-]*$'))",
+            "a name begins with a letter and holds letters, digits and _ . - alone, at most 128",
+            field_path=".parameters",
+        ),
+        Rule(
+            "!has(dyn(self).parameters) || [dyn(self).parameters.map(name, name.replace('-', '_').replace('.', '_')"
+            ".upperAscii())].all(names, names.all(name, names.filter(other, other == name).size() == 1))",
+            "two names stand for one variable: PARAM_<NAME> is in upper case, with _ in place of - and .",
+            field_path=".parameters",
+        ),
         Rule(
             "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
             "cannot be taken back: what was stopped is not started again. Apply the run under a new name.",

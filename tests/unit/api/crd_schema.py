@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jsonschema import Draft202012Validator
+
 from mlops_operator.api.crd import KINDS, definition
 
 MODELS = {kind.name: kind.model for kind in KINDS}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from hack import field_reference
 from pydantic import Field
 
+from hack import field_reference
 from mlops_operator.api import crd
 from mlops_operator.api.base import Model
 from mlops_operator.api.trainingrun import FIXED_FIELDS
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def members(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every member below, with its path; entries of lists and maps too, under [] and .*"""
+    """Give every member below with its path; entries of lists and maps too, as ``[]`` and ``.*`` of it."""
     for name, member in schema.get("properties", {}).items():
         yield f"{path}.{name}", member
         yield from members(member, f"{path}.{name}")
@@ -77,7 +77,9 @@ def test_a_status_is_never_filled_in_by_the_server() -> None:
 
 
 def test_rules_cover_every_field_of_a_run() -> None:
-    assert set(FIXED_FIELDS) | {"cancel"} == set(SCHEMAS["TrainingRun"]["properties"]["spec"]["properties"])
+    assert {*FIXED_FIELDS, "parameters", "cancel"} == set(
+        SCHEMAS["TrainingRun"]["properties"]["spec"]["properties"]
+    )
 
 
 def test_rules_name_members_that_exist() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,30 +32,23 @@ def values(schema: dict[str, Any]) -> Values:
         return st.one_of(st.integers(schema["minimum"], 10**9), _strings(schema))
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
-    match schema["type"]:
-        case "string":
-            return _TIMES if schema.get("format") == "date-time" else _strings(schema)
-        case "integer":
-            return st.integers(schema.get("minimum", -(2**31)), schema.get("maximum", 2**31))
-        case "number":
-            return st.floats(
-                schema.get("minimum", -1e12),
-                schema.get("maximum", 1e12),
-                allow_nan=False,
-                allow_infinity=False,
-            )
-        case "boolean":
-            return st.booleans()
-        case "array":
-            least = schema.get("minItems", 0)
-            return st.lists(
-                values(schema["items"]), min_size=least, max_size=min(schema["maxItems"], least + 2)
-            )
-        case _:
-            return _objects(schema)
+    return _OF_TYPE[schema["type"]](schema)
+
+
+def _floats(schema: dict[str, Any]) -> Values:
+    return st.floats(
+        schema.get("minimum", -1e12), schema.get("maximum", 1e12), allow_nan=False, allow_infinity=False
+    )
+
+
+def _lists(schema: dict[str, Any]) -> Values:
+    least = schema.get("minItems", 0)
+    return st.lists(values(schema["items"]), min_size=least, max_size=min(schema["maxItems"], least + 2))
 
 
 def _strings(schema: dict[str, Any]) -> Values:
+    if schema.get("format") == "date-time":
+        return _TIMES
     longest = schema.get("maxLength", 100)
     if "pattern" in schema:
         pattern = schema["pattern"].removeprefix("^").removesuffix("$")
@@ -83,6 +77,16 @@ def _objects(schema: dict[str, Any]) -> Values:
             lambda chosen: _fixed(members, required | {chosen}, set(choices) - {chosen})
         )
     return _fixed(members, required, set())
+
+
+_OF_TYPE: dict[str, Callable[[dict[str, Any]], Values]] = {
+    "string": _strings,
+    "integer": lambda s: st.integers(s.get("minimum", -(2**31)), s.get("maximum", 2**31)),
+    "number": _floats,
+    "boolean": lambda s: st.booleans(),
+    "array": _lists,
+    "object": _objects,
+}
 
 
 def _one_of(schema: dict[str, Any]) -> list[str]:
