@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -138,7 +139,7 @@ class Bucket:
 
         def read(session: Session) -> bytes:
             answer = session.client.get_object(Bucket=session.bucket, Key=key)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > max_bytes:
                     raise StorageError(
                         f"s3://{session.bucket}/{key} has {answer['ContentLength']} bytes; at most {max_bytes} are read"

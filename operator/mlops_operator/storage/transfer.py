@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -124,7 +125,9 @@ class Download:
         if self._received:
             options["Range"] = f"bytes={self._received}-"
         answer = session.client.get_object(Bucket=self._bucket or session.bucket, Key=self._key, **options)
-        with answer["Body"] as body:
+        with closing(
+            answer["Body"]
+        ) as body:  # as a context manager it gives the bare stream, with urllib3's errors
             whole = "ContentRange" not in answer
             if self._received and (whole or answer["ETag"] != self._etag):
                 self._restart()
