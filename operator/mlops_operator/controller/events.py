@@ -52,7 +52,7 @@ class EventRecorder:
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{name[:50]}.", "namespace": namespace},
+            "metadata": {"generateName": f"{name[:50].rstrip('-.')}-", "namespace": namespace},
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": event.type,
             "reason": event.reason,

@@ -3,9 +3,9 @@
 ==========================  =======================  ==========================================  ===================
 group                       resource                 verbs                                       scope
 ==========================  =======================  ==========================================  ===================
-mlops.eoepca.org            trainingruns             list, watch, get                            cluster
-mlops.eoepca.org            trainingdatasets         list, watch, get                            cluster
-mlops.eoepca.org            modelversions            list, watch, get                            cluster
+mlops.eoepca.org            trainingruns             list, watch                                 cluster
+mlops.eoepca.org            trainingdatasets         list, watch                                 cluster
+mlops.eoepca.org            modelversions            list, watch                                 cluster
 mlops.eoepca.org            trainingruns/status      patch                                       cluster
 mlops.eoepca.org            trainingdatasets/status  patch                                       cluster
 mlops.eoepca.org            modelversions/status     patch                                       cluster
@@ -13,13 +13,15 @@ batch                       jobs                     list, watch                
 core                        pods                     list, watch                                 cluster
 events.k8s.io               events                   create                                      cluster
 authentication.k8s.io       tokenreviews             create                                      cluster
-batch                       jobs                     create, get, patch, delete                  workspace
+batch                       jobs                     create, get, delete                         workspace
 mlops.eoepca.org            modelversions            create                                      workspace
 core                        secrets                  get                                         workspace
 coordination.k8s.io         leases                   create, get, update                         operator's namespace
 core                        secrets                  create, get, update                         operator's namespace
 core                        pods                     get                                         operator's namespace
 ==========================  =======================  ==========================================  ===================
+
+No plan patches a Job yet (``Plan.patch_jobs``); the first that does needs ``patch`` on jobs in workspaces.
 
 *Workspace*: a Role and RoleBinding in each namespace that the platform made a workspace
 (``manifests/components/workspace``). Status and events are cluster-wide, so that a resource in a namespace that is no

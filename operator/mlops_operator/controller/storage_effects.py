@@ -9,16 +9,19 @@ from concurrent.futures import Executor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from mlops_operator.api.modelversion import ModelFileStatus
+from mlops_operator.api.modelversion import ModelFileStatus, ModelMetadata
+from mlops_operator.api.trainingdataset import TrainingDatasetSpec
 from mlops_operator.api.wire import BucketHint
 from mlops_operator.controller.effects import SecretMissing
 from mlops_operator.controller.workspaces import Workspaces
 from mlops_operator.domain import effects as e
 from mlops_operator.errors import MlopsError
+from mlops_operator.storage.catalog import Catalogue
 from mlops_operator.storage.claims import claim_version
 from mlops_operator.storage.dataset_manifest import read_dataset_manifest
 from mlops_operator.storage.layout import dataset_manifest_key
 from mlops_operator.storage.model_store import store_model
+from mlops_operator.storage.publish import publish_dataset, publish_model
 from mlops_operator.storage.run_manifest import read_run_manifest, verify_files
 
 _T = TypeVar("_T")
@@ -46,8 +49,9 @@ class StorageEffects:
         self._threads = threads
         self._progress_ca = progress_ca
         self._now = now
-        # One writer of a workspace's catalogue at a time: a rebuild reads all items and writes the collection.
-        self._catalogue: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._catalogue = Catalogue()
+        # One writer of a workspace's catalogue at a time; those who wait hold no thread.
+        self._publishing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._do: dict[type[e.Effect], Callable[[Any], Awaitable[e.Outcome]]] = {
             e.CheckWorkspace: self._check_workspace,
             e.CheckSecret: self._check_secret,
@@ -55,6 +59,8 @@ class StorageEffects:
             e.ReadDatasetManifest: self._read_dataset_manifest,
             e.ClaimVersion: self._claim_version,
             e.StoreModel: self._store_model,
+            e.PublishModelItem: self._publish_model,
+            e.PublishDatasetItem: self._publish_dataset,
         }
 
     async def run(self, effect: e.Effect) -> e.Outcome:
@@ -141,6 +147,42 @@ class StorageEffects:
             )
 
         return await self._in_thread(effect, store)
+
+    async def _publish_model(self, effect: e.PublishModelItem) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def publish() -> e.Outcome:
+            key = publish_model(
+                self._catalogue,
+                bucket,
+                workspace=effect.workspace,
+                model=effect.model,
+                version=effect.version,
+                metadata=ModelMetadata.model_validate_json(effect.metadata_json),
+                now=self._now(),
+            )
+            return e.ItemPublished(self._now(), key)
+
+        async with self._publishing[effect.namespace]:
+            return await self._in_thread(effect, publish)
+
+    async def _publish_dataset(self, effect: e.PublishDatasetItem) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def publish() -> e.Outcome:
+            key = publish_dataset(
+                self._catalogue,
+                bucket,
+                workspace=effect.workspace,
+                name=effect.name,
+                version=effect.version,
+                spec=TrainingDatasetSpec.model_validate_json(effect.spec_json),
+                now=self._now(),
+            )
+            return e.ItemPublished(self._now(), key)
+
+        async with self._publishing[effect.namespace]:
+            return await self._in_thread(effect, publish)
 
     async def _in_thread(self, effect: e.Effect, work: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
