@@ -34,7 +34,7 @@ class Reach:
     namespace: str
     service: str
     port: int
-    _routed: bool | None = field(default=None, init=False)
+    _routed: bool = field(default=False, init=False)
     _process: subprocess.Popen[str] | None = field(default=None, init=False)
     _forwarded: int | None = field(default=None, init=False)
 
@@ -60,8 +60,8 @@ class Reach:
             If the Service does not exist or a port-forward does not come up.
         """
         host = self.cluster_ip()
-        if self._routed is None:
-            self._routed = answers(host, self.port)
+        # A server that is down answers nobody: what was routed once stays routed, a no is asked again.
+        self._routed = self._routed or answers(host, self.port)
         if self._routed:
             return f"http://{host}:{self.port}"
         if self._process is None or self._process.poll() is not None:
