@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from rich.console import Console
 
-MODEL = "landcover"
+MODEL = "landcover-classifier"
 
 
 def show_results(demo: Demo, console: Console) -> None:
@@ -42,7 +42,7 @@ def show_results(demo: Demo, console: Console) -> None:
 
 def _item(demo: Demo, s3: S3Client, console: Console) -> None:
     versions = demo.kubectl.list("modelversion", WORKSPACE)
-    version = next(v for v in versions if v["spec"]["model"].startswith(MODEL))
+    version = next(v for v in versions if v["spec"]["model"] == MODEL)
     key = version["status"]["item"]
     item: dict[str, Any] = json.loads(s3.get_object(Bucket=WORKSPACE, Key=key)["Body"].read())
     console.rule(f"[bold]the STAC item of {version['metadata']['name']}: s3://{WORKSPACE}/{key}")
@@ -84,12 +84,13 @@ def _bucket(s3: S3Client, console: Console) -> None:
 def _go_on(demo: Demo, console: Console) -> None:
     console.rule("[bold]go on")
     lines = [
-        "export KUBECONFIG=$PWD/.state/kubeconfig PATH=$PWD/.state/bin:$PATH",
+        "export KUBECONFIG=$PWD/.state/kubeconfig PATH=$PWD/.state/bin:$PWD/.state/venv/bin:$PATH",
         f"kubectl -n {WORKSPACE} wait trun/wine --for=condition=Complete --timeout=5m   # wait for a run",
         f"kubectl -n {WORKSPACE} get trun wine -o yaml                                  # everything about it",
         "kubectl explain trun.spec.outputs.model                                    # what a manifest can say",
-        "python manifests/samples/predict.py --help                                 # download a model, predict with it",
-        f"eval \"$(.state/venv/bin/python -m hack.services credentials ws-alice)\" && .state/venv/bin/python manifests/samples/predict.py {MODEL}",
+        'eval "$(python -m hack.services credentials ws-alice)"                        # the bucket, for any S3 client',
+        "python manifests/samples/predict.py --bucket ws-alice list                    # the models in the catalogue",
+        f"python manifests/samples/predict.py --bucket ws-alice predict {MODEL} --values 60,55,40,70,55,30",
     ]
     if demo.kubectl.kubeconfig != HERE.kubeconfig:
         lines[0] = f"export KUBECONFIG={demo.kubectl.kubeconfig}"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hack.cluster.errors import ClusterError
 from hack.demo.view import watch
-from hack.images.catalogue import render_sample
 from hack.kubectl import Kubectl, default_kubeconfig
 from hack.services.git import GitService, connect_git
 from hack.services.objects import decoded
@@ -114,7 +113,7 @@ def _landcover(demo: Demo, console: Console) -> None:
 def _apply(demo: Demo, sample: str, console: Console) -> None:
     command = f"kubectl apply -k manifests/samples/{sample}"
     console.print(f"[cyan]$ {command}")
-    said = demo.kubectl.run("apply", "--filename=-", stdin=render_sample(demo.kubectl, SAMPLES / sample))
+    said = demo.kubectl.run("apply", f"--kustomize={SAMPLES / sample}")
     console.print(said.strip())
 
 
@@ -124,7 +123,9 @@ def _gpu(demo: Demo, console: Console) -> None:
         return
     run = demo.run(GPU_RUN)
     if run is None:
-        demo.kubectl.run("apply", f"--filename={SAMPLES / 'landcover' / 'gpu' / 'training-run.yaml'}")
+        console.print(f"[cyan]$ kubectl -n {WORKSPACE} apply -f manifests/samples/landcover/training-run-gpu.yaml")
+        file = SAMPLES / "landcover" / "training-run-gpu.yaml"
+        demo.kubectl.run("apply", f"--namespace={WORKSPACE}", f"--filename={file}")
         watch(demo.kubectl, WORKSPACE, [GPU_RUN], console, until_reason="Unschedulable")
         run = demo.run(GPU_RUN) or {}
         console.print(f"[bold]{GPU_RUN}[/] waits: {run.get('status', {}).get('message', '')}")
