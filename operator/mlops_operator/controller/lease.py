@@ -29,7 +29,9 @@ RENEW_SECONDS: Final = 2.0
 DURATION_SECONDS: Final = 15
 FENCE_SECONDS: Final = 4.0
 ABANDONED_SECONDS: Final = 6.0
-GIVE_UP_SECONDS: Final = 10.0
+# Longer than the Lease lasts: the fence is closed meanwhile, and whoever took it shows by a conflict. So an API server
+# that is away for a moment ends nobody.
+GIVE_UP_SECONDS: Final = 60.0
 
 
 class LeaseCalls(Protocol):
@@ -123,7 +125,7 @@ class Election:
         Raises
         ------
         LeaseLostError
-            Another one took it, or it was not renewed for ten seconds.
+            Another one took it, or it was not renewed for a minute.
         """
         while True:
             await self._sleep(RENEW_SECONDS)
