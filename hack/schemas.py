@@ -109,7 +109,7 @@ def _download(package: str, sha256: str, directory: Path) -> Path:
 
 
 def _answers(cassette: bytes) -> list[tuple[str, str]]:
-    recorded = yaml.load(cassette, Loader=yaml.CSafeLoader) or {}  # noqa: S506 - it is a safe loader
+    recorded = yaml.load(cassette, Loader=yaml.CSafeLoader) or {}
     return [
         (interaction["request"]["uri"], interaction["response"]["body"]["string"])
         for interaction in recorded.get("interactions", [])

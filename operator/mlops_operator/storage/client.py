@@ -468,7 +468,7 @@ class Bucket:
 
         retrying = Retrying(
             retry=retry_if_exception_type(StorageUnavailable),
-            wait=wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.2),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2),
             stop=give_up,
             reraise=True,
         )

@@ -1,6 +1,6 @@
 """What an S3 server or the way to it answered, as one of our errors.
 
-Servers differ in the words: AWS, MinIO, Ceph, versitygw (which answers 500 InternalError or 507 for a full disk).
+Servers differ in the words: AWS, MinIO, Ceph, versitygw.
 """
 
 from __future__ import annotations
