@@ -1,0 +1,207 @@
+"""The executor: a Job only after the write that records it, and never a second one."""
+
+# ruff: noqa: ARG002 - fakes have the signatures of what they stand for
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mlops_operator.controller.execute import LIVE_SECONDS, Executor, OrderError
+from mlops_operator.controller.keys import Key
+from mlops_operator.controller.kube import Resource
+from mlops_operator.controller.store import Parent, Store
+from mlops_operator.controller.transport import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
+from mlops_operator.domain.effects import Create
+from mlops_operator.domain.plan import Event, Plan
+from tests.unit.controller import objects
+
+Object = dict[str, Any]
+JOB: Object = {"metadata": {"name": "wine-1"}}
+STATUS: Object = {"phase": "Pending", "observedGeneration": 1, "attempts": [{"number": 1}]}
+
+
+class FakeKube:
+    """Notes the calls, and fails the one that it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.fail: dict[str, Exception] = {}
+        self.there: Object = objects.job()
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.fail:
+            raise self.fail[name]
+
+    async def write_status(
+        self, resource: Resource, namespace: str, name: str, version: str, status: Object
+    ) -> str:
+        self._call("status")
+        return str(int(version) + 1)
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        self._call(f"create {resource.kind}")
+        metadata: Object = objects.job()["metadata"]
+        return metadata
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        self._call("get")
+        return self.there
+
+    async def patch_job(self, namespace: str, name: str, body: Object) -> Object:
+        self._call("patch")
+        return {}
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        self._call(f"delete {name} {uid}")
+
+
+class Harness:
+    """An executor with everything around it faked; also recorder, fence and refusals."""
+
+    def __init__(self) -> None:
+        self.kube = FakeKube()
+        self.store = Store()
+        self.store.put("TrainingRun", objects.run())
+        self.woken: list[Key] = []
+        self.events: list[str] = []
+        self.refusals: dict[Create, str] = {}
+        self.now = 0.0
+        self.executor = Executor(
+            self.kube, self.store, self, self, self, wake=self.woken.append, clock=lambda: self.now
+        )
+
+    @property
+    def parent(self) -> Parent:
+        found = self.store.parent(Key("TrainingRun", "ws-a", "wine"))
+        assert found is not None
+        return found
+
+    async def record(self, parent: Parent, event: Event) -> None:
+        self.events.append(event.reason)
+
+    async def hold(self) -> None:
+        self.kube.calls.append("fence")
+
+    def refused(self, key: Key, create: Create, cause: str, message: str) -> None:
+        self.refusals[create] = f"{cause}: {message}"
+
+    def accepted(self, create: Create) -> None:
+        self.refusals.pop(create, None)
+
+
+@pytest.fixture
+def harness() -> Harness:
+    return Harness()
+
+
+async def test_status_then_job_each_behind_the_fence(harness: Harness) -> None:
+    done = await harness.executor.execute(harness.parent, Plan(status=STATUS, create_job=JOB))
+    assert done.complete
+    assert harness.kube.calls == ["fence", "status", "fence", "create Job"]
+    assert harness.store.jobs("ws-a", "uid-wine")["wine-1"].uid == "uid-job"
+    assert harness.woken == [harness.parent.key]
+
+
+async def test_no_job_without_the_status_that_records_it(harness: Harness) -> None:
+    with pytest.raises(OrderError):
+        await harness.executor.execute(harness.parent, Plan(create_job=JOB))
+    assert harness.kube.calls == []
+
+
+@pytest.mark.parametrize("error", [Conflict("stale", status=409), NotFound("deleted", status=404)])
+async def test_a_stale_view_makes_nothing(harness: Harness, error: Exception) -> None:
+    harness.kube.fail["status"] = error
+    plan = Plan(
+        status=STATUS, create_job=JOB, delete_jobs=(("old", "uid-old"),), events=(Event("Normal", "E", ""),)
+    )
+    done = await harness.executor.execute(harness.parent, plan)
+    assert not done.complete
+    assert done.again_after_seconds is not None
+    assert harness.kube.calls == ["fence", "status"]
+    assert harness.events == []
+
+
+async def test_a_failed_status_write_makes_nothing(harness: Harness) -> None:
+    harness.kube.fail["status"] = Unavailable("timeout")
+    with pytest.raises(Unavailable):
+        await harness.executor.execute(harness.parent, Plan(status=STATUS, create_job=JOB))
+    assert "create Job" not in harness.kube.calls
+
+
+async def test_our_job_of_an_earlier_try_is_taken_in(harness: Harness) -> None:
+    harness.kube.fail["create Job"] = AlreadyExists("there", status=409)
+    await harness.executor.execute(harness.parent, Plan(status=STATUS, create_job=JOB))
+    assert harness.store.jobs("ws-a", "uid-wine")["wine-1"].uid == "uid-job"
+    assert harness.store.foreign_job("ws-a", "wine-1") is None
+
+
+async def test_somebody_elses_job_is_seen_and_left_alone(harness: Harness) -> None:
+    harness.kube.fail["create Job"] = AlreadyExists("there", status=409)
+    harness.kube.there = objects.job(owner_uid="uid-other")
+    await harness.executor.execute(harness.parent, Plan(status=STATUS, create_job=JOB))
+    assert harness.store.jobs("ws-a", "uid-wine") == {}
+    foreign = harness.store.foreign_job("ws-a", "wine-1")
+    assert foreign is not None
+    assert foreign.owner_uid == "uid-other"
+    harness.kube.fail["get"] = NotFound("gone", status=404)
+    await harness.executor.look_again("ws-a", "wine-1")
+    assert harness.store.foreign_job("ws-a", "wine-1") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (Forbidden("exceeded quota: compute", status=403), "QuotaExceeded"),
+        (Forbidden("cannot create resource jobs", status=403), "NotPermitted"),
+        (Invalid("spec.template: wrong", status=422), "Invalid"),
+    ],
+)
+async def test_a_refusal_is_kept_for_the_next_plan(harness: Harness, error: Exception, cause: str) -> None:
+    harness.kube.fail["create Job"] = error
+    await harness.executor.execute(harness.parent, Plan(status=STATUS, create_job=JOB))
+    create = Create("ws-a", "Job", "wine-1")
+    assert harness.refusals[create].startswith(cause)
+    if cause == "NotPermitted":
+        assert "kubectl -n ws-a apply" in harness.refusals[create]
+    assert harness.woken
+    del harness.kube.fail["create Job"]
+    await harness.executor.execute(harness.parent, Plan(status=STATUS, create_job=JOB))
+    assert harness.refusals == {}
+
+
+async def test_live_figures_are_written_once_in_ten_seconds(harness: Harness) -> None:
+    live = Plan(status=STATUS, live=True, requeue_after_seconds=60.0)
+    await harness.executor.execute(harness.parent, live)
+    harness.now = 4.0
+    done = await harness.executor.execute(harness.parent, live)
+    assert harness.kube.calls.count("status") == 1
+    assert done.again_after_seconds == LIVE_SECONDS - 4.0
+    await harness.executor.execute(harness.parent, Plan(status=STATUS))
+    assert harness.kube.calls.count("status") == 2
+    harness.now = 14.0
+    await harness.executor.execute(harness.parent, live)
+    assert harness.kube.calls.count("status") == 3
+
+
+async def test_a_job_that_is_gone_already_is_deleted_without_an_error(harness: Harness) -> None:
+    harness.kube.fail["delete wine-1 uid-job"] = Conflict("another uid", status=409)
+    done = await harness.executor.execute(harness.parent, Plan(delete_jobs=(("wine-1", "uid-job"),)))
+    assert done.complete
+
+
+async def test_a_model_version_that_is_there_is_fine(harness: Harness) -> None:
+    harness.kube.fail["create ModelVersion"] = AlreadyExists("there", status=409)
+    done = await harness.executor.execute(
+        harness.parent, Plan(create_model_version={"metadata": {"name": "m.1"}})
+    )
+    assert done.complete
