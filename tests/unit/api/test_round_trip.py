@@ -83,7 +83,7 @@ _OF_TYPE: dict[str, Callable[[dict[str, Any]], Values]] = {
     "string": _strings,
     "integer": lambda s: st.integers(s.get("minimum", -(2**31)), s.get("maximum", 2**31)),
     "number": _floats,
-    "boolean": lambda s: st.booleans(),
+    "boolean": lambda _: st.booleans(),
     "array": _lists,
     "object": _objects,
 }
