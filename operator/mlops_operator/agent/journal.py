@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 
 class Journal:
@@ -17,11 +17,10 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        whole = sum(length for _, length in _lines(path, 0))
-        if whole < path.stat().st_size:
-            self._file.truncate(whole)
-        self._size = whole
+        path.touch()
+        self._size = sum(length for _, length in _lines(path, 0))
+        if self._size < path.stat().st_size:
+            os.truncate(path, self._size)
 
     @property
     def size_bytes(self) -> int:
@@ -31,9 +30,8 @@ class Journal:
     def append(self, records: list[dict[str, Any]]) -> None:
         """Append records; they are with the kernel when this returns, so that a killed process loses none."""
         data = b"".join(json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records)
-        with self._lock:
-            self._file.write(data)
-            self._file.flush()
+        with self._lock, self.path.open("ab", buffering=0) as file:
+            file.write(data)
             self._size += len(data)
 
     def read(self, start: int = 0, end: int | None = None) -> Iterator[dict[str, Any]]:
@@ -44,17 +42,6 @@ class Journal:
                 return
             position += length
             yield json.loads(line)
-
-    def close(self) -> None:
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:

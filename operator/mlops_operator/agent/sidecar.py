@@ -35,16 +35,15 @@ def run_sidecar(places: Places, environment: Mapping[str, str], *, port: int) ->
     signal.signal(signal.SIGINT, lambda *_: terminating.set())
     order = environment.get("MLOPS_ORDER", "")
     content: dict[str, Any] = json.loads(order)
-    with Journal(places.run / "tracking.jsonl") as journal:
-        tracking = Tracking(
-            run_id=tracking_run_id(content["run"]["uid"], content["run"].get("attempt", 1)),
-            run_name=content["run"]["name"],
-            folder=places.tracking,
-            journal=journal,
-        )
-        with MlflowEndpoint(MlflowApi(tracking, content["experiment"]), port) as endpoint:
-            write_whole(places.run / "ready", f"{endpoint.port}\n".encode())
-            _log.info("answering MLflow clients on port %d", endpoint.port)
-            from mlops_operator.agent.lifecycle import Lifecycle  # noqa: PLC0415 - takes a while to import
+    tracking = Tracking(
+        run_id=tracking_run_id(content["run"]["uid"], content["run"].get("attempt", 1)),
+        run_name=content["run"]["name"],
+        folder=places.tracking,
+        journal=Journal(places.run / "tracking.jsonl"),
+    )
+    with MlflowEndpoint(MlflowApi(tracking, content["experiment"]), port) as endpoint:
+        write_whole(places.run / "ready", f"{endpoint.port}\n".encode())
+        _log.info("answering MLflow clients on port %d", endpoint.port)
+        from mlops_operator.agent.lifecycle import Lifecycle  # noqa: PLC0415 - takes a while to import
 
-            return Lifecycle(order, places, tracking, environment, terminating).run()
+        return Lifecycle(order, places, tracking, environment, terminating).run()
