@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
 from mlops_operator.errors import (
@@ -68,6 +69,7 @@ _WRONG_BYTES = frozenset(
         "XAmzContentSHA256Mismatch",
     }
 )
+_NO_WHOLE_ANSWER = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
 _HTTP_UNAUTHORIZED = 401
 _HTTP_FORBIDDEN = 403
 _HTTP_NOT_FOUND = 404
@@ -94,7 +96,7 @@ def as_storage_error(error: ClientError | BotoCoreError | ResponseParserError, t
     """Give our error for botocore's; the caller raises it from the original."""
     if isinstance(error, ClientError):
         return _of_answer(error, target)
-    if isinstance(error, HTTPClientError | IncompleteReadError | ResponseParserError):
+    if isinstance(error, _NO_WHOLE_ANSWER):
         return StorageUnavailable(
             f"{target}: no whole answer came ({_reason(error)}); check that it runs and that the way to it is open"
         )

@@ -13,7 +13,7 @@ from tests.e2e.storage.gateway import Gateway
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    """A server on loopback, running."""
+    """Run a server on loopback."""
     folder = tmp_path / "s3"
     folder.mkdir()
     server = Gateway(folder, tmp_path / "versitygw.log")
@@ -24,7 +24,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 @pytest.fixture
 def small_gateway(tmp_path: Path) -> Iterator[Gateway]:
-    """A server whose disk holds 12 MiB."""
+    """Run a server whose disk holds 12 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], check=True)

