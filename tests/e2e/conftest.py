@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hack.cluster.provider import Provider
+from hack.cluster.pytest_provider import ClusterManager
+from hack.kubectl import program
 from hack.services.git import GitService, connect_git
 from hack.services.s3 import S3Service, connect_s3
 from hack.services.workspace import create_workspace, delete_workspace
@@ -27,14 +30,16 @@ SMALL_S3 = "s3-small"
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Path:
-    path = STATE / "kubeconfig"
-    assert path.exists(), "there is no cluster: run `make e2e`, which brings one up"
-    return path
+    """The cluster that CLUSTER chooses, through pytest-kubernetes; it is brought up unless it is somebody's own."""
+    manager = ClusterManager()
+    if manager.chosen is not Provider.CURRENT:
+        manager.create()
+    return Path(manager.kubeconfig)
 
 
 @pytest.fixture(scope="session")
 def kube(kubeconfig: Path) -> Iterator[Kube]:
-    kube = Kube(kubeconfig, kubectl_program=str(STATE / "bin" / "kubectl"))
+    kube = Kube(kubeconfig, kubectl_program=program())
     yield kube
     kube.close()
 
