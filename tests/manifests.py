@@ -169,7 +169,7 @@ def _mount(path: str, by: By = "server") -> Refused:
     )
 
 
-def _inline(case: str, by: By = "server", **files: str) -> Refused:
+def _inline(case: str, files: dict[str, str], by: By = "server") -> Refused:
     return _run(case, "spec.source.inline.files", by, source={"inline": {"files": files}})
 
 
@@ -197,11 +197,11 @@ REFUSED: tuple[Refused, ...] = (
     _run("git option for a ref", "spec.source.git.ref", source={"git": GIT | {"ref": "--upload-pack=x"}}),
     _run("git path outside", "spec.source.git.path", source={"git": GIT | {"path": "../x"}}),
     _run("inline without files", "spec.source.inline.files", source={"inline": {"files": {}}}),
-    _inline("inline path outside", **{"../x.py": ""}),
-    _inline("inline absolute path", **{"/etc/x.py": ""}),
-    _inline("inline path with a space", **{"a b.py": ""}),
-    _inline("a large inline file", "schema", **{"x.py": "#" * 32769}),
-    _inline("large inline files", **{"x.py": "#" * 20000, "y.py": "#" * 20000}),
+    _inline("inline path outside", {"../x.py": ""}),
+    _inline("inline absolute path", {"/etc/x.py": ""}),
+    _inline("inline path with a space", {"a b.py": ""}),
+    _inline("a large inline file", {"x.py": "#" * 32769}, "schema"),
+    _inline("large inline files", {"x.py": "#" * 20000, "y.py": "#" * 20000}),
     _run("a list as parameter", "spec.parameters.layers", parameters={"layers": [64, 32]}),
     _run("an empty list as parameter", "spec.parameters.layers", parameters={"layers": []}),
     _run("an object as parameter", "spec.parameters.adam", parameters={"adam": {"beta": 0.9}}),
