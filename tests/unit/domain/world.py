@@ -6,6 +6,7 @@ The executor keeps to the contract of ``domain.plan.Plan``; everything else may 
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -394,7 +395,7 @@ class World:
             job["status"] = {"conditions": [condition]}
 
     def _finish_deleted(self, uid: str, pod: Object) -> None:
-        """A pod ends within its grace: a finished training may still be uploaded, or may not."""
+        """End a pod within its grace: a finished training may still be uploaded, or may not."""
         if self.stage == "trained" and self.fate.exit_code == 0 and self.random.random() < 0.5:
             self._write_manifest(pod)
         self.stage = "gone"
@@ -447,10 +448,8 @@ class World:
 
     def killed(self) -> None:
         """Kill the operator between two calls of a reconcile."""
-        try:
+        with suppress(Crashed):
             self.reconcile(crash_after=self.random.randrange(4))
-        except Crashed:
-            pass
         self.restart()
 
     def settle(self, rounds: int = 150) -> None:
