@@ -180,7 +180,7 @@ class HttpTransport:
             return _decode(await response.read())
 
     async def stream(
-        self, path: str, query: Mapping[str, str], *, silence_seconds: float
+        self, path: str, query: Mapping[str, str], *, silence_seconds: float, accept: str = JSON
     ) -> AsyncIterator[Object]:
         """Yield the events of a watch until the server ends it.
 
@@ -190,7 +190,7 @@ class HttpTransport:
             The watch was refused, broke, or was silent for longer than ``silence_seconds``.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_seconds)
-        async with self._open("GET", path, query, None, JSON, JSON, timeout) as response:
+        async with self._open("GET", path, query, None, JSON, accept, timeout) as response:
             async for line in response.content:
                 yield _decode(line)
 

@@ -20,8 +20,8 @@ from mlops_operator.controller.transport import Gone, KubeError, Object
 log = logging.getLogger(__name__)
 
 PAGE: Final = 500
-WATCH_SECONDS: Final = 290
-# A bookmark comes about every minute: a watch that is silent for two is dead, whatever TCP says.
+WATCH_SECONDS: Final = 120
+# The server ends a watch after WATCH_SECONDS: one that is silent for longer is dead, whatever TCP says.
 SILENCE_SECONDS: Final = 150.0
 PRUNE_SECONDS: Final = 600.0
 LAST_BACKOFF_SECONDS: Final = 30.0

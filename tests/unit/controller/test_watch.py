@@ -53,7 +53,8 @@ GONE = event("ERROR", {"code": 410, "message": "too old resource version"})
 
 
 async def follow(transport: FakeTransport, until: Callable[[Store], bool]) -> tuple[Store, list[Key]]:
-    store, woken = Store(), []
+    store = Store()
+    woken: list[Key] = []
 
     def wake(keys: Iterable[Key]) -> None:
         woken.extend(keys)
