@@ -138,7 +138,7 @@ READS: st.SearchStrategy[Outcome] = FAILED | st.just(RunManifestRead(NOW, None))
     st.none() | FAILED,
     READS,
 )
-def test_any_observation_gives_a_plan(
+def test_any_observation_gives_a_plan(  # noqa: PLR0917 - given by hypothesis
     status: dict[str, Any], cancel: bool, job: Any, pod: Any, report: Any, refused: Any, read: Outcome
 ) -> None:
     spec = {"image": "x", "command": ["y"], "cancel": cancel, "outputs": {"model": {"name": "wine"}}}
