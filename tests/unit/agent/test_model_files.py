@@ -69,7 +69,7 @@ def _write(path: Path, data: bytes = b"x", age: int = 0) -> Path:
 
 
 def _with(search: ModelSearch, **fields: object) -> ModelSearch:
-    return ModelSearch(**(vars(search) | fields))  # type: ignore[arg-type]
+    return ModelSearch(**(vars(search) | fields))
 
 
 def test_order_of_the_places(search: ModelSearch) -> None:

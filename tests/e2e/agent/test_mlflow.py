@@ -1,0 +1,80 @@
+"""Scripts that know nothing of the operator, with the oldest and the newest MLflow client."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from mlops_operator.api.wire import ModelOrder, RunManifest, SidecarOrder
+from tests.e2e.agent.conftest import Pod
+from tests.e2e.agent.mlflow_clients import REQUIREMENTS, client_python
+from tests.e2e.versitygw import Versitygw
+
+SCRIPT = """
+import mlflow
+import mlflow.sklearn
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+x, y = load_wine(return_X_y=True)
+mlflow.set_experiment("wine")
+with mlflow.start_run():
+    mlflow.log_params({"learning_rate": 0.1, "epochs": 5})
+    for epoch in range(5):
+        mlflow.log_metric("loss", 1.0 / (epoch + 1), step=epoch)
+    model = LogisticRegression(max_iter=50).fit(x, y)
+    mlflow.log_metric("accuracy", model.score(x, y))
+    mlflow.sklearn.log_model(model, "model", pip_requirements=["scikit-learn"], registered_model_name="wine")
+mlflow.sklearn.autolog(max_tuning_runs=2, log_models=False, log_datasets=False)
+with mlflow.start_run():
+    GridSearchCV(LogisticRegression(max_iter=20), {"C": [0.1, 1.0]}, cv=2).fit(x, y)
+"""
+
+
+@pytest.mark.parametrize("version", REQUIREMENTS)
+def test_an_unmodified_script(pod: Pod, s3: Versitygw, version: str) -> None:
+    python = client_python(version)
+    order = SidecarOrder(run=pod.run, bucket=s3.hint, experiment="wine", model=ModelOrder(name="wine"))
+    port = pod.start_sidecar(order)
+    pod.start_training()
+    script = pod.write("/mlops/code/train.py", SCRIPT)
+    result = subprocess.run(
+        [str(python), "-W", "ignore", str(script)],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(pod.root),
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+            # scikit-learn's own search for estimators imports setuptools after distutils.
+            "SETUPTOOLS_USE_DISTUTILS": "stdlib",
+        },
+        cwd=script.parent,
+        text=True,
+        capture_output=True,
+        timeout=600,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    pod.end_training()
+    assert pod.acknowledged()["cause"] == "Succeeded"
+
+    kept = RunManifest.model_validate_json(s3.open().get_bytes(f"{pod.run.prefix}manifest.json"))
+    assert kept.model is not None
+    assert kept.model.selected_by == "mlflow"
+    expected = {"2.14.3": ("pickle", "model.pkl"), "3.17.2": ("skops", "model.skops")}[version]
+    assert (kept.model.format, kept.model.main_file) == expected
+    assert (kept.model.framework, kept.model.framework_version) == (
+        "scikit-learn",
+        {"2.14.3": "1.5.2", "3.17.2": "1.7.2"}[version],
+    )
+    assert kept.parameters["learning_rate"] == "0.1"
+    metrics = {metric.name: metric for metric in kept.metrics}
+    assert (metrics["loss"].latest, metrics["loss"].step) == (0.2, 4)
+    history = s3.open().get_bytes(f"{pod.run.attempt_prefix}metrics.jsonl").decode().splitlines()
+    ours = [line for line in map(json.loads, history) if line["run"] == kept.tracking_run_id]
+    assert [line["step"] for line in ours if line["name"] == "loss"] == [0, 1, 2, 3, 4]
+    tracked = json.loads(s3.open().get_bytes(f"{pod.run.attempt_prefix}tracking.json"))
+    assert sum("mlflow.parentRunId" in run["tags"] for run in tracked) == 2, "autolog's nested runs"
