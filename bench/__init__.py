@@ -1,0 +1,1 @@
+"""Measurements on the running cluster, each beside what it is compared with."""
