@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         result = subprocess.run(
-            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=True
+            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
         )
         head, _, content = result.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
