@@ -143,7 +143,7 @@ def _manifest(
         parameters=run.parameters,
         commit=run.commit,
         datasets=run.datasets,
-        created_at=now or datetime.now(UTC),
+        created_at=(now or datetime.now(UTC)).replace(microsecond=0),  # as it is written
     )
 
 

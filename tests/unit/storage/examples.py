@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from mlops_operator.api.sources import GitSource
 from mlops_operator.api.trainingrun import MetricStatus
 from mlops_operator.api.wire import (
     DatasetFile,
     DatasetManifest,
     FileEntry,
-    GitSource,
     ModelDescription,
     RunIdentity,
     RunManifest,

@@ -60,7 +60,7 @@ def test_racing_owners_get_different_numbers() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(min_value=0, max_value=6)), max_size=12))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_killed_anywhere_an_owner_has_one_number(steps: list[tuple[str, int]]) -> None:
     bucket = MemoryBucket()
     for owner, lives in steps:

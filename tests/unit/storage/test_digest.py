@@ -32,7 +32,7 @@ def test_the_digest_is_that_of_the_canonical_list() -> None:
 
 
 # A busy machine is slow to make the first example.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries, st.randoms())
 def test_the_order_does_not_matter(files: list[FileEntry], random: object) -> None:
     shuffled = list(files)
@@ -41,7 +41,7 @@ def test_the_order_does_not_matter(files: list[FileEntry], random: object) -> No
 
 
 # A busy machine is slow to make the first example.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries.filter(bool), st.sampled_from(["path", "size_bytes", "sha256"]))
 def test_every_part_matters(files: list[FileEntry], part: str) -> None:
     value = {"path": files[0].path + "x" * 30, "size_bytes": files[0].size_bytes + 1, "sha256": "changed"}[
