@@ -150,7 +150,8 @@ class Executor:
             return False
         self._count(kind)
         self._written_at[parent.key] = self._clock()
-        self._store.status_written(parent, version, status)
+        for key in self._store.status_written(parent, version, status):
+            self._wake(key)
         return True
 
     async def _change_children(self, parent: Parent, plan: Plan) -> None:

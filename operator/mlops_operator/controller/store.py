@@ -144,14 +144,15 @@ class Store:
 
     # --- our own writes --------------------------------------------------------------------------------------
 
-    def status_written(self, parent: Parent, resource_version: str, status: Object) -> None:
-        """Take in a status that was written, before the watch tells of it."""
+    def status_written(self, parent: Parent, resource_version: str, status: Object) -> list[Key]:
+        """Take in a status that was written, and give the keys that it concerns: the watch's echo wakes nobody."""
         obj = json.loads(parent.body)
         obj["metadata"]["resourceVersion"] = resource_version
         obj["status"] = status
         known = self._parents.get(parent.key)
         if known is not None and known.uid == parent.uid:
-            self._put_parent(parent.key.kind, obj)
+            return self._put_parent(parent.key.kind, obj)
+        return []
 
     def job_created(self, metadata: Object) -> None:
         """Take in a Job that was made; an echo of one that is already deleted is dropped."""
