@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 from typing import Any
 
@@ -249,7 +250,8 @@ def test_credentials_rolled_over_while_it_trains(pod: Pod, s3: Versitygw) -> Non
     s3.start()
     pod.write("/mlops/output/report.txt", "fine")
     pod.end_training()
-    wait_for(lambda: "refused" in (pod.root / "sidecar.log").read_text(), "a refused try")
+    server_log = s3.folder / "versitygw.log"
+    wait_for(lambda: re.search(r"\b403\b", server_log.read_text()), "a refused try")
     s3.write_secret(pod.path("/mlops/credentials/s3"))
 
     assert pod.acknowledged()["cause"] == "Succeeded"
