@@ -43,6 +43,7 @@ _DENIED = frozenset(
         "InvalidToken",
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
+        "XAdminUserNotFound",  # versitygw, with 404: an access key that it does not know (any more)
     }
 )
 _NOT_FOUND = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound", "404"})
@@ -117,7 +118,7 @@ def _kind(code: str, words: str, status: int) -> tuple[type[MlopsError], str]:  
     # A full disk comes first: Ceph says it with 403, others with 500.
     if code in _FULL or status == _HTTP_INSUFFICIENT_STORAGE or any(word in words for word in _FULL_WORDS):
         return StorageFull, "; free space, or ask for a larger quota"
-    if code in _NOT_FOUND or status == _HTTP_NOT_FOUND:
+    if code not in _DENIED and (code in _NOT_FOUND or status == _HTTP_NOT_FOUND):
         return ObjectNotFound, ""
     if code in _WRONG_BYTES:
         return IntegrityError, "; the bytes changed on the way, or while they were read"

@@ -251,7 +251,7 @@ def test_credentials_rolled_over_while_it_trains(pod: Pod, s3: Versitygw) -> Non
     pod.write("/mlops/output/report.txt", "fine")
     pod.end_training()
     server_log = s3.folder / "versitygw.log"
-    wait_for(lambda: re.search(r"\b403\b", server_log.read_text()), "a refused try")
+    wait_for(lambda: re.search(r"\| 40[34] \|", server_log.read_text()), "a refused try")
     s3.write_secret(pod.path("/mlops/credentials/s3"))
 
     assert pod.acknowledged()["cause"] == "Succeeded"
