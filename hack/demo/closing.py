@@ -7,9 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hack.cluster.places import HERE
-from hack.demo.catalogue import check_item
 from hack.demo.curves import draw_in_terminal, read_curves, save_png
 from hack.demo.scenes import GPU_RUN, WORKSPACE, Demo, ensure_ended
+from hack.stac import validate_item
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -47,7 +47,7 @@ def _item(demo: Demo, s3: S3Client, console: Console) -> None:
     item: dict[str, Any] = json.loads(s3.get_object(Bucket=WORKSPACE, Key=key)["Body"].read())
     console.rule(f"[bold]the STAC item of {version['metadata']['name']}: s3://{WORKSPACE}/{key}")
     console.print_json(data=item)
-    schemas = check_item(item)
+    schemas = validate_item(item)
     console.print(f"[green]valid[/] against {len(schemas)} schemas: {', '.join(schemas)}")
 
 
@@ -78,7 +78,9 @@ def _bucket(s3: S3Client, console: Console) -> None:
             sizes[place] += found["Size"]
             files[place] += 1
     for place in sorted(sizes):
-        console.print(f"s3://{WORKSPACE}/{place}  {files[place]} files, {sizes[place] / 1e6:.2f} MB", highlight=False)
+        console.print(
+            f"s3://{WORKSPACE}/{place}  {files[place]} files, {sizes[place] / 1e6:.2f} MB", highlight=False
+        )
 
 
 def _go_on(demo: Demo, console: Console) -> None:

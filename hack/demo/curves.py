@@ -42,7 +42,9 @@ def draw_in_terminal(curves: dict[str, Curve], title: str, *, width: int = 90, h
 
 def save_png(curves: dict[str, dict[str, Curve]], path: Path) -> None:
     """Write one panel a run, with all its curves."""
-    figure, axes = plt.subplots(1, len(curves), figsize=(5.5 * len(curves), 4), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(curves), figsize=(5.5 * len(curves), 4), layout="constrained", squeeze=False
+    )
     for axis, (run, of_run) in zip(axes[0], curves.items(), strict=True):
         for name, curve in of_run.items():
             axis.plot([x for x, _ in curve], [y for _, y in curve], label=name, linewidth=1.8)

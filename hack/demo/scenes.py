@@ -92,7 +92,9 @@ def _workspace(demo: Demo, console: Console) -> Credentials:
         console.print(f"Workspace {WORKSPACE} is there.")
         return credentials
     made = create_workspace(WORKSPACE, demo.s3)
-    console.print(f"Made namespace {WORKSPACE}, bucket {made.credentials.bucket} and Secret {made.secret_name}.")
+    console.print(
+        f"Made namespace {WORKSPACE}, bucket {made.credentials.bucket} and Secret {made.secret_name}."
+    )
     return made.credentials
 
 
@@ -123,7 +125,9 @@ def _gpu(demo: Demo, console: Console) -> None:
         return
     run = demo.run(GPU_RUN)
     if run is None:
-        console.print(f"[cyan]$ kubectl -n {WORKSPACE} apply -f manifests/samples/landcover/training-run-gpu.yaml")
+        console.print(
+            f"[cyan]$ kubectl -n {WORKSPACE} apply -f manifests/samples/landcover/training-run-gpu.yaml"
+        )
         file = SAMPLES / "landcover" / "training-run-gpu.yaml"
         demo.kubectl.run("apply", f"--namespace={WORKSPACE}", f"--filename={file}")
         watch(demo.kubectl, WORKSPACE, [GPU_RUN], console, until_reason="Unschedulable")
@@ -148,4 +152,6 @@ def ensure_ended(demo: Demo, names: list[str]) -> None:
     for name in names:
         status = (demo.run(name) or {}).get("status", {})
         if status.get("phase") != "Succeeded":
-            raise ClusterError(f"The run {name} is {status.get('phase', 'missing')}: {status.get('message', '')}")
+            raise ClusterError(
+                f"The run {name} is {status.get('phase', 'missing')}: {status.get('message', '')}"
+            )

@@ -24,7 +24,12 @@ METRICS_SHOWN = 4
 
 
 def watch(
-    kubectl: Kubectl, namespace: str, names: Sequence[str], console: Console, *, until_reason: str | None = None
+    kubectl: Kubectl,
+    namespace: str,
+    names: Sequence[str],
+    console: Console,
+    *,
+    until_reason: str | None = None,
 ) -> None:
     """Show runs until all have ended, and their models are in the catalogue; or until they wait for a reason.
 
@@ -50,7 +55,11 @@ def watch(
 
 
 def _over(
-    kubectl: Kubectl, namespace: str, runs: list[dict[str, Any]], names: Sequence[str], until_reason: str | None
+    kubectl: Kubectl,
+    namespace: str,
+    runs: list[dict[str, Any]],
+    names: Sequence[str],
+    until_reason: str | None,
 ) -> bool:
     status = {r["metadata"]["name"]: r.get("status", {}) for r in runs}
     for name, state in status.items():
@@ -63,7 +72,10 @@ def _over(
     if not all(s.get("phase") in ENDED for s in status.values()):
         return False
     made = [s.get("model", {}).get("name") for s in status.values()]
-    versions = {v["metadata"]["name"]: v.get("status", {}).get("phase") for v in kubectl.list("modelversion", namespace)}
+    versions = {
+        v["metadata"]["name"]: v.get("status", {}).get("phase")
+        for v in kubectl.list("modelversion", namespace)
+    }
     return all(name and versions.get(name) == "Ready" for name in made)
 
 
@@ -79,9 +91,15 @@ def table(runs: list[dict[str, Any]]) -> Table:
     for run in runs:
         status = run.get("status", {})
         progress = status.get("progress", {})
-        step = f"{progress.get('step', '')}" + (f"/{progress['totalSteps']}" if progress.get("totalSteps") else "")
+        step = f"{progress.get('step', '')}" + (
+            f"/{progress['totalSteps']}" if progress.get("totalSteps") else ""
+        )
         shown.add_row(
-            run["metadata"]["name"], status.get("phase", ""), status.get("reason", ""), step, metrics_line(run)
+            run["metadata"]["name"],
+            status.get("phase", ""),
+            status.get("reason", ""),
+            step,
+            metrics_line(run),
         )
     return shown
 

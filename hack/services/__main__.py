@@ -31,7 +31,9 @@ def list_command() -> None:
 
 
 @app.command()
-def workspace(name: str = typer.Argument(help="Its name, such as ws-alice: of the namespace and the bucket.")) -> None:
+def workspace(
+    name: str = typer.Argument(help="Its name, such as ws-alice: of the namespace and the bucket."),
+) -> None:
     """Make a workspace as a platform does: namespace, bucket, Secret, and the operator's rights there."""
     kubeconfig = default_kubeconfig()
     if Kubectl(kubeconfig).get("secret", f"{name}-datalab", name) is not None:
@@ -47,7 +49,9 @@ def credentials(name: str = typer.Argument(help="Name of a workspace.")) -> None
     kubeconfig = default_kubeconfig()
     secret = Kubectl(kubeconfig).get("secret", f"{name}-datalab", name)
     if secret is None:
-        raise ClusterError(f"There is no workspace {name}: `python -m hack.services workspace {name}` makes it.")
+        raise ClusterError(
+            f"There is no workspace {name}: `python -m hack.services workspace {name}` makes it."
+        )
     values = decoded(secret) | {"AWS_ENDPOINT_URL": connect_s3(kubeconfig).host_endpoint}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"):
         print(f"export {key}={shlex.quote(values[key])}")

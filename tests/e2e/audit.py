@@ -22,6 +22,7 @@ class Call:
     namespace: str
     name: str
     code: int
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,4 +57,5 @@ def _call(entry: dict[str, Any]) -> Call | None:
         namespace=reference.get("namespace", ""),
         name=reference.get("name", ""),
         code=entry.get("responseStatus", {}).get("code", 0),
+        message=entry.get("responseStatus", {}).get("message", ""),
     )

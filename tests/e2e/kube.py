@@ -69,7 +69,7 @@ class Kube:
 
     def __post_init__(self) -> None:
         found = client.Configuration()
-        config.load_kube_config(str(self.kubeconfig), client_configuration=found)
+        config.load_kube_config(str(self.kubeconfig), client_configuration=found)  # type: ignore[no-untyped-call]
         token = found.get_api_key_with_prefix("authorization")
         self._host = str(found.host)
         self._pool = urllib3.PoolManager(
@@ -95,7 +95,9 @@ class Kube:
         content = "application/merge-patch+json" if method == "PATCH" else "application/json"
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._pool.headers, "Content-Type": content}
-        answer = self._pool.request(method, url, body=json.dumps(body) if body is not None else None, headers=headers)
+        answer = self._pool.request(
+            method, url, body=json.dumps(body) if body is not None else None, headers=headers
+        )
         if answer.status >= 400:
             raise RefusedError(answer.status, answer.data.decode(errors="replace"))
         result = answer.json()
@@ -135,7 +137,9 @@ class Kube:
             if error.status != 404:
                 raise
 
-    def until(self, kind: str, namespace: str, name: str, predicate: Predicate, timeout: float = 60) -> Object:
+    def until(
+        self, kind: str, namespace: str, name: str, predicate: Predicate, timeout: float = 60
+    ) -> Object:
         """Wait until the object is there and the predicate holds for it."""
         seen: Object | None = None
         for _ in poll(timeout):
@@ -153,7 +157,9 @@ class Kube:
                 return
         raise NeverHappenedError(f"{kind} {namespace}/{name} is still there after {timeout:.0f} s")
 
-    def kubectl(self, *args: str, input: str | None = None, check: bool = False) -> subprocess.CompletedProcess[str]:  # noqa: A002
+    def kubectl(
+        self, *args: str, input: str | None = None, check: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as a user would."""
         return subprocess.run(
             [self.kubectl_program, "--kubeconfig", str(self.kubeconfig), *args],

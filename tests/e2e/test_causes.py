@@ -16,7 +16,10 @@ MODEL = {"model": {"name": "some-model", "register": "Never"}}
 
 
 def test_user_error(workspace: Workspace) -> None:
-    workspace.run("wrong", "import sys\nopen('/mlops/output/partial.txt', 'w').write('kept')\nsys.exit('no such column: age')\n")
+    workspace.run(
+        "wrong",
+        "import sys\nopen('/mlops/output/partial.txt', 'w').write('kept')\nsys.exit('no such column: age')\n",
+    )
     failure = workspace.failed("wrong", "UserError")
     assert failure["side"] == "User"
     assert failure["exitCode"] == 1
@@ -61,11 +64,16 @@ def test_pod_deleted(workspace: Workspace) -> None:
     failure = workspace.failed("lost", "Deleted")
     assert failure["side"] == "Platform"
     assert workspace.kube.get("Job", workspace.name, "lost-2") is None
-    assert f"{workspace.run_prefix(run)}attempts/1/logs/train.log" in workspace.keys(workspace.run_prefix(run))
+    assert f"{workspace.run_prefix(run)}attempts/1/logs/train.log" in workspace.keys(
+        workspace.run_prefix(run)
+    )
 
 
 def test_upload_failed(workspace: Workspace) -> None:
-    script = TRAIN + "\nopen('/mlops/output/closed.txt', 'w').write('x')\nos.chmod('/mlops/output/closed.txt', 0)\n"
+    script = (
+        TRAIN
+        + "\nopen('/mlops/output/closed.txt', 'w').write('x')\nos.chmod('/mlops/output/closed.txt', 0)\n"
+    )
     workspace.run("closed", script, outputs=MODEL)
     failure = workspace.failed("closed", "UploadFailed")
     assert "closed.txt" in failure["message"]

@@ -62,12 +62,13 @@ PIXEL = [60, 55, 40, 70, 55, 30]
 
 
 @pytest.mark.parametrize(
-    ("model", "suffix", "row"), [("wine-classifier", ".skops", WINE), ("landcover-classifier", ".onnx", PIXEL)]
+    ("model", "suffix", "row"),
+    [("wine-classifier", ".skops", WINE), ("landcover-classifier", ".onnx", PIXEL)],
 )
 def test_a_client_that_knows_only_the_bucket(
     demo: Demo, model: str, suffix: str, row: list[float], tmp_path: Path
 ) -> None:
-    """pystac walks from the catalogue to the item; the asset's sha256 is its file:checksum; the model predicts."""
+    """Pystac walks from the catalogue to the item; the asset's sha256 is its file:checksum; the model predicts."""
     own = demo.credentials()
     assert own is not None
     client = predict.connect(demo.s3.host_endpoint, own.access_key, own.secret_key, own.region)

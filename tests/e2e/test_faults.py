@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from tests.e2e.workspace import Workspace
 
 # Enough that the upload takes a second or two under the agent's limits.
-BIG = TRAIN + "\nfor i in range(8):\n    pathlib.Path(f'/mlops/output/part-{i}.bin').write_bytes(os.urandom(12_000_000))\n"
+BIG = (
+    TRAIN
+    + "\nfor i in range(8):\n    pathlib.Path(f'/mlops/output/part-{i}.bin').write_bytes(os.urandom(12_000_000))\n"
+)
 MODEL = {"model": {"name": "survivor", "register": "Never"}}
 DEAF = """\
 import pathlib, signal, time
@@ -74,7 +77,9 @@ def test_credentials_are_rolled_over_in_mid_training(workspace: Workspace, s3: S
     workspace.kube.patch("Secret", workspace.name, f"{workspace.name}-datalab", body)
     workspace.s3 = s3.client(new)
     pod = workspace.pods("rolled")[0]["metadata"]["name"]
-    done = workspace.kube.kubectl("-n", workspace.name, "exec", pod, "-c", "train", "--", "touch", "/mlops/output/go")
+    done = workspace.kube.kubectl(
+        "-n", workspace.name, "exec", pod, "-c", "train", "--", "touch", "/mlops/output/go"
+    )
     assert done.returncode == 0, done.stderr
     # The kubelet brings a changed Secret into a running pod within two minutes.
     workspace.check_files(workspace.succeeded("rolled", timeout=240))

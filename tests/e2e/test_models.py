@@ -87,6 +87,8 @@ def test_changed_metadata_reaches_the_item(workspace: Workspace) -> None:
     workspace.until(
         "ModelVersion",
         "probe.1",
-        lambda v: phase(v) == "Ready" and v["status"]["observedGeneration"] > version["metadata"]["generation"],
+        lambda v: (
+            phase(v) == "Ready" and v["status"]["observedGeneration"] > version["metadata"]["generation"]
+        ),
     )
     assert workspace.read_json(version["status"]["item"])["properties"]["description"] == "A better probe."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.faults import kill_in_pod
+from tests.e2e import operator_pod
 from tests.e2e.kube import phase, poll
 from tests.e2e.workspace import resource, training_run
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 KILLS = 20
 PHASES = ("Pending", "Queued", "Staging", "Running", "Uploading", "Succeeded")
-OPERATOR = "mlops-system"
 LABEL = "mlops.eoepca.org/e2e-killed"
 
 TRAIN = """\
@@ -36,23 +35,6 @@ model.mkdir(parents=True, exist_ok=True)
 (model / "model.bin").write_bytes(b"weights" * 1000)
 pathlib.Path(os.environ["MLOPS_OUTPUT_DIR"], "big.bin").write_bytes(os.urandom(32_000_000))
 """
-
-
-def kill_operator(kube: Kube) -> None:
-    """SIGKILL its process, then delete the pod, so that the Deployment makes a new one without back-off."""
-    pods = [p for p in kube.list("Pod", OPERATOR) if "deletionTimestamp" not in p["metadata"]]
-    pod = next(p for p in pods if p["status"]["phase"] == "Running")
-    kill_in_pod(pod["metadata"]["uid"], "mlops_operator")
-    kube.delete("Pod", OPERATOR, pod["metadata"]["name"], grace_seconds=0)
-
-
-def until_leading(kube: Kube) -> None:
-    for _ in poll(60):
-        deployment = kube.get("Deployment", OPERATOR, "mlops-operator")
-        pods = [p for p in kube.list("Pod", OPERATOR) if "deletionTimestamp" not in p["metadata"]]
-        if deployment and deployment["status"].get("readyReplicas") == 1 and len(pods) == 1:
-            return
-    raise AssertionError("no operator became ready within 60 s")
 
 
 class Stage:
@@ -120,14 +102,14 @@ def test_operator_killed_twenty_times(workspace: Workspace, kube: Kube, audit: A
 def _kill_in(stage: Stage, name: str, target: str, chance: random.Random) -> str:
     """Start a run, kill the operator in the phase at a random moment; gives the phase that it was killed in."""
     workspace, kube = stage.workspace, stage.workspace.kube
-    until_leading(kube)
+    operator_pod.until_leading(kube)
     release = stage.start(name, target)
     order = ("", *PHASES)
     run = workspace.until_run(name, lambda r: order.index(phase(r)) >= order.index(target), timeout=120)
     # The moment, at random within the phase; the phase itself lasts longer than that.
     time.sleep(chance.uniform(0, 0.6))
     run = workspace.get("TrainingRun", name) or run
-    kill_operator(kube)
+    operator_pod.kill(kube)
     print(f"{name}: wanted {target}, killed in {phase(run)}")
     release()
     return phase(run)
@@ -168,6 +150,4 @@ def _check_jobs(workspace: Workspace, audit: AuditLog, names: list[str]) -> None
 @pytest.fixture(autouse=True)
 def _operator_is_back(kube: Kube) -> object:
     yield
-    until_leading(kube)
-
-
+    operator_pod.until_leading(kube)

@@ -58,7 +58,10 @@ def test_a_run_trains_and_keeps_everything(workspace: Workspace) -> None:
     assert {m["name"]: m["latest"] for m in status["metrics"]} == {"loss": 1 / 3}
     assert status["attempts"][0]["number"] == 1
     assert status["attempts"][0]["cause"] == "Succeeded"
-    assert status["resolved"]["image"].split("@")[-1].startswith("sha256:") or "sha256:" in status["resolved"]["image"]
+    assert (
+        status["resolved"]["image"].split("@")[-1].startswith("sha256:")
+        or "sha256:" in status["resolved"]["image"]
+    )
     manifest = workspace.manifest(run)
     assert manifest["model"]["mainFile"].endswith("model.bin")
     workspace.check_files(run)
@@ -82,8 +85,18 @@ def test_a_script_that_knows_only_mlflow(workspace: Workspace) -> None:
 
 
 def test_everything_a_spec_names_reaches_the_command(workspace: Workspace) -> None:
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"TOKEN": "hidden-value"}}
-    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"MODE": "fast"}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "keys"},
+        "stringData": {"TOKEN": "hidden-value"},
+    }
+    settings = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings"},
+        "data": {"MODE": "fast"},
+    }
     workspace.apply(secret, settings)
     workspace.dataset("points", {"a.csv": b"1,2", "b.csv": b"3,4"})
     workspace.run(
@@ -114,7 +127,9 @@ def test_everything_a_spec_names_reaches_the_command(workspace: Workspace) -> No
 
 def test_metrics_are_live_and_cancel_keeps_them(workspace: Workspace) -> None:
     workspace.run("live", LIVE)
-    run = workspace.until_run("live", lambda r: any(m["step"] > 5 for m in r.get("status", {}).get("metrics", [])))
+    run = workspace.until_run(
+        "live", lambda r: any(m["step"] > 5 for m in r.get("status", {}).get("metrics", []))
+    )
     assert run["status"]["phase"] == "Running"
     workspace.kube.patch("TrainingRun", workspace.name, "live", {"spec": {"cancel": True}})
     run = workspace.until_ended("live")

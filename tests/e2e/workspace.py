@@ -102,14 +102,16 @@ class Workspace:
     def pods(self, run: str) -> list[Object]:
         return self.kube.list("Pod", self.name, f"mlops.eoepca.org/owner-name={run}")
 
-    def until_pod(self, run: str, predicate: Predicate = lambda pod: True, timeout: float = 60) -> Object:
+    def until_pod(self, run: str, predicate: Predicate = bool, timeout: float = 60) -> Object:
         pods: list[Object] = []
         for _ in poll(timeout):
             pods = self.pods(run)
             for pod in pods:
                 if predicate(pod):
                     return pod
-        raise NeverHappenedError(f"no pod of {run} in {timeout:.0f} s; seen: {[p.get('status') for p in pods]}")
+        raise NeverHappenedError(
+            f"no pod of {run} in {timeout:.0f} s; seen: {[p.get('status') for p in pods]}"
+        )
 
     def until_no_pods(self, run: str, timeout: float = 90) -> None:
         for _ in poll(timeout):
@@ -143,7 +145,9 @@ class Workspace:
         prefix = f"{self.run_prefix(run)}attempts/{manifest['run']['attempt']}/"
         for entry in manifest["files"]:
             data = self.read(prefix + entry["path"])
-            assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["sizeBytes"], entry["sha256"]), entry
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["sizeBytes"], entry["sha256"]), (
+                entry
+            )
 
     # --- datasets ---------------------------------------------------------------------------------------------
     def dataset(self, name: str, files: Mapping[str, bytes], version: str = "1", **spec: Any) -> None:

@@ -33,7 +33,7 @@ MIB = 1 << 20
 
 def file_of(path: Path, size_bytes: int) -> str:
     """Write a file that does not repeat itself, and give its sha256."""
-    data = random.Random(size_bytes).randbytes(size_bytes)  # noqa: S311 - no secret
+    data = random.Random(size_bytes).randbytes(size_bytes)
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 

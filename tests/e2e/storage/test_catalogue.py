@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pystac
 
+from hack.stac import use_offline
 from mlops_operator.api.modelversion import ModelMetadata
 from mlops_operator.storage.catalog import Catalogue
 from mlops_operator.storage.claims import claim_version
@@ -18,7 +19,6 @@ from mlops_operator.storage.run_manifest import read_run_manifest, verify_files
 from tests.e2e.storage.gateway import Gateway
 from tests.unit.storage.examples import FILES, NOW, RUN, finished_run
 from tests.unit.storage.memory import MemoryBucket
-from tests.unit.storage.stac import use_offline
 
 
 def test_from_the_run_to_the_client(gateway: Gateway, tmp_path: Path) -> None:

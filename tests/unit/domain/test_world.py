@@ -13,7 +13,7 @@ from tests.unit.domain.world import UID, Fate, World
 
 
 def seeded(seed: int) -> Random:
-    return Random(seed)  # noqa: S311 - no secret depends on it
+    return Random(seed)
 
 
 FATES = st.builds(

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pystac
 import pytest
 
+from hack.stac import use_offline, validate_item
 from mlops_operator.api.modelversion import ModelMetadata, Task
 from mlops_operator.api.trainingdataset import TrainingDatasetSpec
 from mlops_operator.api.wire import TensorInfo
@@ -21,7 +22,6 @@ from mlops_operator.storage.model_store import store_model
 from mlops_operator.storage.publish import publish_dataset, publish_model, version_order
 from tests.unit.storage.examples import NOW, RUN, dataset_manifest, finished_run
 from tests.unit.storage.memory import MemoryBucket
-from tests.unit.storage.stac import use_offline, validate_item
 
 WORKSPACE = "ws-alice"
 SPEC = {

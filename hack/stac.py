@@ -63,8 +63,8 @@ class OfflineStacIO(DefaultStacIO):
         if href == ML_MODEL:
             return json.dumps(ML_MODEL_RULES)
         found = re.fullmatch(r"s3://[^/]+/(.+)", href)
-        assert found, f"{href} would be asked from the network"
-        assert self._read is not None
+        if found is None or self._read is None:
+            raise OSError(f"{href} would be asked from the network")
         return self._read(found.group(1)).decode("utf-8")
 
 
@@ -76,11 +76,23 @@ def use_offline(read: Callable[[str], bytes] | None = None) -> OfflineStacIO:
     return io
 
 
-def validate_item(item: dict[str, Any]) -> None:
-    """Raise where an item is not valid by core, its extensions, and the published ml-model where it is at hand."""
+def validate_item(item: dict[str, Any]) -> list[str]:
+    """Validate an item by core, its extensions, and the published ml-model where it is at hand.
+
+    Returns
+    -------
+    list of str
+        The schemas that it was validated against.
+
+    Raises
+    ------
+    pystac.errors.STACValidationError
+        It is not valid; the message says where.
+    """
     use_offline()
-    pystac.Item.from_dict(item).validate()
+    used = pystac.Item.from_dict(item).validate()
     published = os.environ.get("MLOPS_SCHEMA_DIR")
     if published and ML_MODEL in item["stac_extensions"]:
         schema = json.loads((Path(published) / "ml-model-v1.0.0.json").read_text(encoding="utf-8"))
         Draft7Validator(schema).validate(item)
+    return [str(schema) for schema in used]
