@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from mlops_operator.api.wire import BucketHint
 from mlops_operator.controller.effects import NotPermitted, SecretMissing
 from mlops_operator.controller.transport import Forbidden, KubeError, NotFound
+from mlops_operator.domain.environment import proxies
 from mlops_operator.errors import CredentialsError, StorageUnavailable
 from mlops_operator.settings import Settings
 from mlops_operator.storage.client import Bucket
@@ -40,6 +41,7 @@ class Workspaces:
         self._secrets = secrets
         self._settings = settings
         self._ca_bundle = ca_bundle
+        self._proxies = proxies(settings) or None
         allowed = [settings.s3.endpoint, *settings.s3.allowed_endpoints]
         self._allowed = {origin(endpoint) for endpoint in allowed if endpoint}
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
@@ -115,7 +117,7 @@ class Workspaces:
                         f"the Secret of workspace {namespace} was not read in time"
                     ) from error
 
-            bucket = Bucket(provide, ca_bundle=self._ca_bundle)
+            bucket = Bucket(provide, ca_bundle=self._ca_bundle, proxies=self._proxies)
             self._buckets[namespace] = bucket
         self._buckets.move_to_end(namespace)
         while len(self._buckets) > _KEPT:

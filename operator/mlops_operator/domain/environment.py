@@ -41,16 +41,25 @@ def experiment_name(run: TrainingRun) -> str:
     return run.spec.experiment or run.metadata.namespace or "default"
 
 
+def proxies(settings: Settings) -> dict[str, str]:
+    """Give the proxy of ``http`` and ``https``, and at ``no`` what goes past them, as `urllib.request.getproxies` does.
+
+    The pod itself and the progress endpoint always go past them. Empty where there is no proxy.
+    """
+    proxy = settings.proxy
+    found = {scheme: url for scheme, url in (("http", proxy.http), ("https", proxy.https)) if url}
+    if not found:
+        return {}
+    own = ["localhost", "127.0.0.1", "::1", urlsplit(settings.progress.url).hostname or ""]
+    return {**found, "no": ",".join(dict.fromkeys(host for host in [*own, *proxy.no_proxy] if host))}
+
+
 def of_platform(settings: Settings) -> list[Variable]:
     """Proxies and certificates: every container has them."""
     variables = []
-    proxy = settings.proxy
-    if proxy.http or proxy.https:
-        own = ["localhost", "127.0.0.1", "::1", urlsplit(settings.progress.url).hostname or ""]
-        exempt = ",".join(dict.fromkeys(host for host in [*own, *proxy.no_proxy] if host))
-        for name, value in (("HTTP_PROXY", proxy.http), ("HTTPS_PROXY", proxy.https), ("NO_PROXY", exempt)):
-            if value:
-                variables += [literal(name, value), literal(name.lower(), value)]
+    for scheme, value in proxies(settings).items():
+        name = f"{scheme.upper()}_PROXY"
+        variables += [literal(name, value), literal(name.lower(), value)]
     if settings.ca_bundle:
         variables += [literal(name, CA_FILE) for name in CA_VARIABLES]
     return variables

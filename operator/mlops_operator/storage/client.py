@@ -93,7 +93,8 @@ class Bucket:
     ca_bundle
         Path of a PEM file to trust instead of the default roots. Default: what AWS_CA_BUNDLE names, else certifi's.
     proxies
-        Proxy by scheme, such as ``{"https": "http://proxy:3128"}``. Default: the environment's.
+        Proxy by scheme, such as ``{"https": "http://proxy:3128"}``, and at ``no`` the hosts that are dialled without
+        it, separated by commas. Default: the environment's.
     patience_seconds
         How long an unavailable server is waited for.
     denied_patience_seconds

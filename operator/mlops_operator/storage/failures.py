@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError, SSLError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
@@ -71,6 +71,7 @@ _WRONG_BYTES = frozenset(
     }
 )
 _NO_WHOLE_ANSWER = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's name: unknown authority, wrong host, expired
 _HTTP_UNAUTHORIZED = 401
 _HTTP_FORBIDDEN = 403
 _HTTP_NOT_FOUND = 404
@@ -97,6 +98,11 @@ def as_storage_error(error: ClientError | BotoCoreError | ResponseParserError, t
     """Give our error for botocore's; the caller raises it from the original."""
     if isinstance(error, ClientError):
         return _of_answer(error, target)
+    if isinstance(error, SSLError) and _UNTRUSTED in str(error):
+        return StorageUnavailable(
+            f"{target}: the server's certificate is not trusted ({_reason(error)}); renew it, or let the platform add"
+            " the authority that signed it to the operator's configuration (caBundle)"
+        )
     if isinstance(error, _NO_WHOLE_ANSWER):
         return StorageUnavailable(
             f"{target}: no whole answer came ({_reason(error)}); check that it runs and that the way to it is open"

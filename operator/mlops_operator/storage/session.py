@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 import boto3.session
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
 from mlops_operator.storage.credentials import Credentials
@@ -52,8 +57,11 @@ def open_session(
 ) -> Session:
     """Make a client; nothing is dialled yet.
 
-    Each gets a boto3 session of its own: to make clients of a shared one is not safe between threads.
+    Each gets a boto3 session of its own: to make clients of a shared one is not safe between threads. What they all
+    read is shared: the description of S3 takes 12 MiB and 0.2 s to load.
     """
+    if proxies is not None and _goes_past(credentials.endpoint, proxies):
+        proxies = {}
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": "path" if credentials.force_path_style else "auto"},
@@ -61,12 +69,15 @@ def open_session(
         read_timeout=read_timeout_seconds,
         retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=_CONNECTIONS,
-        proxies=dict(proxies) if proxies is not None else None,
+        proxies=_by_scheme(proxies) if proxies is not None else None,
         # Checksums are given by us where they are known; trailers are not understood by every server.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
+    base = botocore.session.Session()
+    base.register_component("data_loader", _descriptions())
     session = boto3.session.Session(
+        botocore_session=base,
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,
         aws_session_token=credentials.session_token,
@@ -74,3 +85,19 @@ def open_session(
     )
     client = session.client("s3", endpoint_url=credentials.endpoint, config=config, verify=ca_bundle)
     return Session(credentials, client)
+
+
+def _goes_past(endpoint: str, proxies: Mapping[str, str]) -> bool:
+    # botocore asks this only for the proxies of the environment, not for those that it is given.
+    return bool(proxy_bypass_environment(urlsplit(endpoint).netloc, dict(proxies)))
+
+
+def _by_scheme(proxies: Mapping[str, str]) -> dict[str, str]:
+    return {scheme: url for scheme, url in proxies.items() if scheme != "no"}
+
+
+@cache
+def _descriptions() -> Loader:
+    """Give botocore's descriptions of services; what was loaded once is kept, and nobody changes it."""
+    loader: Loader = botocore.session.Session().get_component("data_loader")
+    return loader

@@ -11,6 +11,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     NoCredentialsError,
     ReadTimeoutError,
+    SSLError,
 )
 
 from mlops_operator.errors import (
@@ -75,3 +76,16 @@ def test_an_answer(code: str, message: str, status: int, kind: type[MlopsError])
 )
 def test_no_answer(error: Any, kind: type[MlopsError]) -> None:
     assert type(as_storage_error(error, TARGET)) is kind
+
+
+def test_a_certificate_that_nobody_vouches_for() -> None:
+    said = (
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate"
+    )
+    error = as_storage_error(SSLError(endpoint_url="https://s3:9000", error=said), TARGET)
+    assert type(error) is StorageUnavailable
+    assert "certificate is not trusted" in str(error)
+    assert "caBundle" in str(error)
+    broken = as_storage_error(SSLError(endpoint_url="https://s3:9000", error="WRONG_VERSION_NUMBER"), TARGET)
+    assert type(broken) is StorageUnavailable
+    assert "not trusted" not in str(broken)
