@@ -1,12 +1,13 @@
 """`python -m hack.demo up|show|down`."""
 
 import sys
+from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from hack.cluster.errors import ClusterError
-from hack.demo.closing import show_results
+from hack.demo.closing import save_picture, show_results
 from hack.demo.scenes import Demo, play
 from hack.images.errors import ImageError
 
@@ -29,6 +30,12 @@ def up() -> None:
 def show() -> None:
     """Show what is there."""
     show_results(Demo.connect(), Console())
+
+
+@app.command()
+def picture(path: Path = typer.Argument(help="The SVG to write.")) -> None:
+    """Write the picture of the README."""
+    save_picture(Demo.connect(), path)
 
 
 @app.command()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.text import Text
+
+from hack.cluster.errors import ClusterError
 from hack.cluster.places import HERE
 from hack.demo.curves import draw_in_terminal, read_curves, save_png
 from hack.demo.scenes import GPU_RUN, WORKSPACE, Demo, ensure_ended
@@ -13,7 +19,6 @@ from hack.stac import validate_item
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from rich.console import Console
 
 MODEL = "landcover-classifier"
 
@@ -32,12 +37,28 @@ def show_results(demo: Demo, console: Console) -> None:
     if credentials is None:
         return
     s3 = demo.s3.client(credentials)
-    console.rule("[bold]kubectl get tds,trun,mv")
-    print(demo.kubectl.run("get", "tds,trun,mv", f"--namespace={WORKSPACE}"))
+    _table(demo, console)
     _item(demo, s3, console)
     _curves(demo, s3, names[:2], console)
     _bucket(s3, console)
     _go_on(demo, console)
+
+
+def save_picture(demo: Demo, path: Path) -> None:
+    """Write the picture of the README: the table and a curve, as a terminal shows them."""
+    console = Console(record=True, width=150, file=io.StringIO(), force_terminal=True)
+    credentials = demo.credentials()
+    if credentials is None:
+        raise ClusterError("There is nothing to show: play the demo first, `make demo`.")
+    _table(demo, console)
+    _curves(demo, demo.s3.client(credentials), ["landcover"], console)
+    console.save_svg(str(path), title="make demo")
+
+
+def _table(demo: Demo, console: Console) -> None:
+    console.rule("[bold]kubectl get tds,trun,mv")
+    said = demo.kubectl.run("get", "tds,trun,mv", f"--namespace={WORKSPACE}")
+    console.print(said, highlight=False, soft_wrap=True)
 
 
 def _item(demo: Demo, s3: S3Client, console: Console) -> None:
@@ -60,7 +81,7 @@ def _curves(demo: Demo, s3: S3Client, names: list[str], console: Console) -> Non
         body = s3.get_object(Bucket=WORKSPACE, Key=f"{prefix}attempts/1/metrics.jsonl")["Body"].read()
         curves[name] = {n: c for n, c in read_curves(body).items() if len(c) > 1}
         loss = {n: c for n, c in curves[name].items() if "loss" in n} or curves[name]
-        print(draw_in_terminal(loss, name))
+        console.print(Text.from_ansi(draw_in_terminal(loss, name)))
     picture = HERE.state / "demo" / "curves.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     save_png(curves, picture)
