@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,11 +82,11 @@ def _curves(demo: Demo, s3: S3Client, names: list[str], console: Console) -> Non
         body = s3.get_object(Bucket=WORKSPACE, Key=f"{prefix}attempts/1/metrics.jsonl")["Body"].read()
         curves[name] = {n: c for n, c in read_curves(body).items() if len(c) > 1}
         loss = {n: c for n, c in curves[name].items() if "loss" in n} or curves[name]
-        console.print(Text.from_ansi(draw_in_terminal(loss, name)))
+        console.print(Text(draw_in_terminal(loss, name)), no_wrap=True, overflow="ignore", crop=False)
     picture = HERE.state / "demo" / "curves.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     save_png(curves, picture)
-    console.print(f"As a picture: {picture}")
+    console.print(f"As a picture: {os.path.relpath(picture)}", highlight=False)
 
 
 def _bucket(s3: S3Client, console: Console) -> None:

@@ -37,7 +37,7 @@ def draw_in_terminal(curves: dict[str, Curve], title: str, *, width: int = 90, h
     plotext.xlabel("step")
     for name, curve in curves.items():
         plotext.plot([x for x, _ in curve], [y for _, y in curve], label=name)
-    return str(plotext.build())
+    return str(plotext.uncolorize(plotext.build()))
 
 
 def save_png(curves: dict[str, dict[str, Curve]], path: Path) -> None:
