@@ -100,7 +100,7 @@ def as_storage_error(error: ClientError | BotoCoreError | ResponseParserError, t
         return _of_answer(error, target)
     if isinstance(error, SSLError) and _UNTRUSTED in str(error):
         return StorageUnavailable(
-            f"{target}: the server's certificate is not trusted ({_reason(error)}); renew it, or let the platform add"
+            f"{target}: the server's certificate is not trusted ({_reason(error.kwargs["error"])}); renew it, or let the platform add"
             " the authority that signed it to the operator's configuration (caBundle)"
         )
     if isinstance(error, _NO_WHOLE_ANSWER):

@@ -82,10 +82,13 @@ def test_a_certificate_that_nobody_vouches_for() -> None:
     said = (
         "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate"
     )
-    error = as_storage_error(SSLError(endpoint_url="https://s3:9000", error=said), TARGET)
+    error = as_storage_error(SSLError(endpoint_url="https://s3:9000", error=OSError(said)), TARGET)
     assert type(error) is StorageUnavailable
     assert "certificate is not trusted" in str(error)
+    assert "unable to get local issuer certificate" in str(error)
     assert "caBundle" in str(error)
-    broken = as_storage_error(SSLError(endpoint_url="https://s3:9000", error="WRONG_VERSION_NUMBER"), TARGET)
+    broken = as_storage_error(
+        SSLError(endpoint_url="https://s3:9000", error=OSError("WRONG_VERSION_NUMBER")), TARGET
+    )
     assert type(broken) is StorageUnavailable
     assert "not trusted" not in str(broken)

@@ -19,7 +19,8 @@ def proxies_for(endpoint: str, proxies: dict[str, str] | None) -> Any:
     session = open_session(
         credentials, ca_bundle=None, proxies=proxies, connect_timeout_seconds=1, read_timeout_seconds=1
     )
-    return session.client.meta.config.proxies
+    config: Any = session.client.meta.config
+    return config.proxies
 
 
 @pytest.mark.parametrize("endpoint", ["https://s3.example.org", "http://s3.other.svc.example.org:7070"])
