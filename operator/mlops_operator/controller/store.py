@@ -7,11 +7,12 @@ from a write of our own. Deleted Jobs and pods stay as tombstones until their ow
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
+
+from pydantic_core import from_json, to_json
 
 from mlops_operator.api.base import LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_OWNER_UID
 from mlops_operator.api.trainingrun import ENDED
@@ -146,7 +147,7 @@ class Store:
 
     def status_written(self, parent: Parent, resource_version: str, status: Object) -> list[Key]:
         """Take in a status that was written, and give the keys that it concerns: the watch's echo wakes nobody."""
-        obj = json.loads(parent.body)
+        obj = from_json(parent.body)
         obj["metadata"]["resourceVersion"] = resource_version
         obj["status"] = status
         known = self._parents.get(parent.key)
@@ -299,7 +300,7 @@ def slim_parent(kind: Kind, obj: Object) -> Parent:
         key=Key(kind, metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        body=json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
+        body=to_json(body),
         priority=_priority(kind, metadata, status),
         phase=status.get("phase", ""),
         reason=status.get("reason", ""),

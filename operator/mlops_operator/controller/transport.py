@@ -17,6 +17,7 @@ import aiohttp
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from pydantic_core import from_json
 
 from mlops_operator.errors import MlopsError, SettingsError
 
@@ -129,6 +130,8 @@ async def load_configuration(kubeconfig: Path | None) -> Configuration:
     """
     configuration = Configuration()
     configuration.connection_pool_maxsize = 64
+    # Else aiohttp looks for proxies and for a .netrc at every request, in a thread: a fifth of the time of a burst.
+    configuration.client_session_kwargs = {"trust_env": False}
     try:
         if kubeconfig is not None:
             await load_kube_config(  # type: ignore[no-untyped-call]
@@ -231,5 +234,6 @@ class HttpTransport:
 
 
 def _decode(data: bytes) -> Object:
-    content: Object = json.loads(data) if data else {}
+    # Half the time of the standard library's, which is most of what a watch costs.
+    content: Object = from_json(data) if data else {}
     return content

@@ -19,7 +19,8 @@ from mlops_operator.controller.transport import Gone, KubeError, Object
 
 log = logging.getLogger(__name__)
 
-PAGE: Final = 500
+# A Job with all that the API server adds takes 100 KiB while it is read: more of them at once are not held.
+PAGE: Final = 100
 WATCH_SECONDS: Final = 120
 # The server ends a watch after WATCH_SECONDS: one that is silent for longer is dead, whatever TCP says.
 SILENCE_SECONDS: Final = 150.0
@@ -138,7 +139,7 @@ class Watcher:
         token: str | None = None
         while True:
             page = await self._kube.list_page(
-                self._resource, continue_token=token, limit=2 * PAGE, metadata=True
+                self._resource, continue_token=token, limit=10 * PAGE, metadata=True
             )
             for item in page.items:
                 metadata = item["metadata"]
