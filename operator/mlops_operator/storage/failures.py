@@ -99,9 +99,10 @@ def as_storage_error(error: ClientError | BotoCoreError | ResponseParserError, t
     if isinstance(error, ClientError):
         return _of_answer(error, target)
     if isinstance(error, SSLError) and _UNTRUSTED in str(error):
+        said = _reason(error.kwargs["error"])
         return StorageUnavailable(
-            f"{target}: the server's certificate is not trusted ({_reason(error.kwargs["error"])}); renew it, or let the platform add"
-            " the authority that signed it to the operator's configuration (caBundle)"
+            f"{target}: the server's certificate is not trusted ({said}); renew it, or let the platform add the authority"
+            " that signed it to the operator's configuration (caBundle)"
         )
     if isinstance(error, _NO_WHOLE_ANSWER):
         return StorageUnavailable(
