@@ -93,7 +93,10 @@ def workspace(kube: Kube, s3: S3Service, workspace_name: str) -> Iterator[Worksp
 @pytest.fixture
 def small_workspace(kubeconfig: Path, kube: Kube, workspace_name: str) -> Iterator[Workspace]:
     """A workspace whose bucket lies on a file system of a few megabytes."""
-    yield from _workspace(kube, connect_s3(kubeconfig, SMALL_S3), workspace_name)
+    small = connect_s3(kubeconfig, SMALL_S3)
+    small.scale(1)
+    yield from _workspace(kube, small, workspace_name)
+    small.scale(0)
 
 
 def _workspace(kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:

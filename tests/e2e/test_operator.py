@@ -20,7 +20,7 @@ SPEAK = """\
 import json, os, ssl, sys, urllib.error, urllib.request
 order = json.loads(os.environ["MLOPS_ORDER"])
 run = {**order["run"], **json.loads(sys.argv[1])}
-report = {"run": run, "podUid": os.environ["MLOPS_POD_UID"], "sequence": 10**6, "phase": "Running", "step": 77}
+report = {"run": run, "podUid": os.environ["MLOPS_POD_UID"], "sequence": 2**62, "phase": "Running", "step": 77}
 token = open("/mlops/token/token").read() if sys.argv[2] == "own" else "not-a-token"
 request = urllib.request.Request(
     order["progressUrl"], json.dumps(report).encode(),

@@ -76,7 +76,8 @@ def test_not_permitted(workspace: Workspace, refused_on_purpose: set[str]) -> No
     workspace.run("no-rights")
     assert "kubectl" in workspace.waits_for("no-rights", "NotPermitted", timeout=90)
     for role in roles:
-        workspace.apply({**role, "metadata": {"name": role["metadata"]["name"]}})
+        kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
+        workspace.apply({**role, **kind, "metadata": {"name": role["metadata"]["name"]}})
     workspace.succeeded("no-rights")
 
 
