@@ -73,32 +73,56 @@ def services(kube: Kube, kubeconfig: Path, git: GitService) -> Iterator[PrivateS
 
 
 @pytest.fixture(scope="module")
-def trusted(services: PrivateServices, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The authority's certificate, for this machine."""
-    path = tmp_path_factory.mktemp("trust") / "ca.crt"
-    path.write_text(services.authority.pem)
-    return path
+def workspaces(
+    services: PrivateServices, git: GitService, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Workspace]]:
+    """One for each address of the S3 server. What they try is under way at once: a refusal takes its minute."""
+    trusted = tmp_path_factory.mktemp("trust") / "ca.crt"
+    trusted.write_text(services.authority.pem)
+    made: dict[str, Workspace] = {}
+    try:
+        for word, endpoint in (
+            ("stranger", services.distrusted), ("behind", services.behind_proxy), ("direct", services.direct)
+        ):  # fmt: skip
+            made[word] = services.open_workspace(f"ws-{services.name}-{word}", endpoint, trusted)
+        begin_with_a_stranger(made["stranger"])
+        begin_behind_the_proxy(made["behind"], services, git, tmp_path_factory.mktemp("code"))
+        begin_directly(made["direct"])
+        yield made
+    finally:
+        for workspace in made.values():
+            services.kube.delete("Namespace", "", workspace.name)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def stranger(services: PrivateServices, trusted: Path) -> Iterator[Workspace]:
-    """A workspace whose server has a stranger's certificate; what tries it is under way from the start."""
-    workspace = services.open_workspace(f"ws-{services.name}-stranger", services.distrusted, trusted)
+def begin_with_a_stranger(workspace: Workspace) -> None:
     workspace.run("distrusts", TRAIN)
     spec = {"model": "probe", "version": "1", "source": {"trainingRun": GONE}}
     workspace.apply(resource("ModelVersion", "probe.1", spec))
-    yield workspace
-    workspace.kube.delete("Namespace", "", workspace.name)
+
+
+def begin_behind_the_proxy(
+    workspace: Workspace, services: PrivateServices, git: GitService, folder: Path
+) -> None:
+    (folder / "train.py").write_text(CLIENTS)
+    git.push_folder(git.create_repository("e2e", workspace.name), folder)
+    workspace.dataset("points", {"a.csv": b"1,2"})
+    workspace.run(
+        "clients",
+        source={"git": {"url": f"https://{GIT_HOST}/e2e/{workspace.name}.git", "ref": "main"}},
+        env=[{"name": "DIRECT", "value": services.direct}],
+        datasets=[{"name": "points"}],
+        outputs={"model": {"name": "probe"}},
+    )
+
+
+def begin_directly(workspace: Workspace) -> None:
+    workspace.dataset("points", {"a.csv": b"1,2"})
+    workspace.run("reader", READS, datasets=[{"name": "points"}], outputs={"model": {"name": "probe"}})
 
 
 @pytest.fixture
-def workspace(
-    request: pytest.FixtureRequest, services: PrivateServices, trusted: Path, workspace_name: str
-) -> Iterator[Workspace]:
-    """A workspace at one of the server's addresses."""
-    endpoint = getattr(services, request.param)
-    yield services.open_workspace(workspace_name, endpoint, trusted)
-    services.kube.delete("Namespace", "", workspace_name)
+def workspace(request: pytest.FixtureRequest, workspaces: dict[str, Workspace]) -> Workspace:
+    return workspaces[request.param]
 
 
 def holds_everything(workspace: Workspace, run: Object) -> None:
@@ -116,26 +140,12 @@ def asked_in_vain(services: PrivateServices) -> set[str]:
 
 @pytest.mark.parametrize("workspace", ["direct"], indirect=True)
 def test_a_bucket_with_a_certificate_of_the_platform(workspace: Workspace, services: PrivateServices) -> None:
-    workspace.dataset("points", {"a.csv": b"1,2"})
-    workspace.run("reader", READS, datasets=[{"name": "points"}], outputs={"model": {"name": "probe"}})
     holds_everything(workspace, workspace.succeeded("reader"))
     assert not asked_in_vain(services)
 
 
-@pytest.mark.parametrize("workspace", ["behind_proxy"], indirect=True)
-def test_bucket_code_and_web_behind_the_proxy(
-    workspace: Workspace, services: PrivateServices, git: GitService, tmp_path: Path
-) -> None:
-    (tmp_path / "train.py").write_text(CLIENTS)
-    git.push_folder(git.create_repository("e2e", workspace.name), tmp_path)
-    workspace.dataset("points", {"a.csv": b"1,2"})
-    workspace.run(
-        "clients",
-        source={"git": {"url": f"https://{GIT_HOST}/e2e/{workspace.name}.git", "ref": "main"}},
-        env=[{"name": "DIRECT", "value": services.direct}],
-        datasets=[{"name": "points"}],
-        outputs={"model": {"name": "probe"}},
-    )
+@pytest.mark.parametrize("workspace", ["behind"], indirect=True)
+def test_bucket_code_and_web_behind_the_proxy(workspace: Workspace, services: PrivateServices) -> None:
     run = workspace.succeeded("clients")
     holds_everything(workspace, run)
     key = next(key for key in workspace.keys(workspace.run_prefix(run)) if key.endswith("seen.json"))
@@ -143,17 +153,17 @@ def test_bucket_code_and_web_behind_the_proxy(
         "data": "1,2", "http": "through the proxy", "https": 200, "https through the proxy": 200
     }  # fmt: skip
     assert [m["latest"] for m in run["status"]["metrics"] if m["name"] == "accuracy"] == [0.5]
-    asked = services.asked()
     tunnels = {f"CONNECT s3.{BEHIND}:{TRUSTED_PORT}", f"CONNECT {GIT_HOST}:443"}
-    assert {f"GET http://web.{BEHIND}/greeting", *tunnels} <= asked
+    assert {f"GET http://web.{BEHIND}/greeting", *tunnels} <= services.asked()
     assert not asked_in_vain(services)
 
 
-def test_a_certificate_that_nobody_vouches_for(stranger: Workspace) -> None:
-    said = stranger.failed("distrusts", "StorageUnavailable")["message"]
+@pytest.mark.parametrize("workspace", ["stranger"], indirect=True)
+def test_a_certificate_that_nobody_vouches_for(workspace: Workspace) -> None:
+    said = workspace.failed("distrusts", "StorageUnavailable")["message"]
     assert "certificate is not trusted" in said
     assert "caBundle" in said
-    version = stranger.until(
-        "ModelVersion", "probe.1", lambda v: v.get("status", {}).get("reason") == "StorageUnavailable"
+    version = workspace.until(
+        "ModelVersion", "probe.1", lambda v: v.get("status", {}).get("reason") == "StorageUnavailable", 120
     )
     assert "certificate is not trusted" in version["status"]["message"]
