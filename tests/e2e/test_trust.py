@@ -92,6 +92,7 @@ def workspaces(
     finally:
         for workspace in made.values():
             services.kube.delete("Namespace", "", workspace.name)
+            git.delete_repository("e2e", workspace.name)
 
 
 def begin_with_a_stranger(workspace: Workspace) -> None:
