@@ -26,6 +26,7 @@ from mlops_operator.controller.transport import AlreadyExists, Conflict, KubeErr
 log = logging.getLogger(__name__)
 
 RENEW_SECONDS: Final = 2.0
+RELEASES: Final = 3
 DURATION_SECONDS: Final = 15
 FENCE_SECONDS: Final = 4.0
 ABANDONED_SECONDS: Final = 6.0
@@ -148,12 +149,31 @@ class Election:
         if self._lease is None or not self.leading:
             return
         self._certain_since = None
-        spec = self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
+        for _ in range(RELEASES):
+            try:
+                await self._give_back(self._lease)
+            except Conflict:
+                # A renewal of our own was on its way: without another try the next one would wait for seconds.
+                if not await self._is_still_ours():
+                    return
+            except KubeError as error:
+                log.warning("the Lease was not released: %s", error)
+                return
+            else:
+                log.info("released the Lease")
+                return
+
+    async def _give_back(self, lease: Object) -> None:
+        spec = lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
+        await self._kube.replace(LEASES, self._namespace, self._name, lease | {"spec": spec})
+
+    async def _is_still_ours(self) -> bool:
         try:
-            await self._kube.replace(LEASES, self._namespace, self._name, self._lease | {"spec": spec})
-            log.info("released the Lease")
+            self._lease = await self._kube.get(LEASES, self._namespace, self._name)
         except KubeError as error:
             log.warning("the Lease was not released: %s", error)
+            return False
+        return bool((self._lease.get("spec") or {}).get("holderIdentity") == str(self._identity))
 
     # --- taking ----------------------------------------------------------------------------------------------
 

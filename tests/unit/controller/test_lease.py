@@ -113,6 +113,31 @@ async def test_a_released_lease_is_taken_at_once(cluster: Cluster, ready: asynci
     assert cluster.now - before < 1.0
 
 
+async def test_a_renewal_on_its_way_does_not_keep_the_lease(cluster: Cluster, ready: asyncio.Event) -> None:
+    one, two = cluster.candidate(ONE), cluster.candidate(TWO)
+    await one.acquire(ready)
+    assert cluster.lease is not None
+    # The answer to a renewal is not here yet when the process is told to end.
+    metadata = cluster.lease["metadata"] | {"resourceVersion": "7"}
+    cluster.lease = cluster.lease | {"metadata": metadata}
+    await one.release()
+    assert cluster.lease["spec"]["holderIdentity"] == ""
+    before = cluster.now
+    await two.acquire(ready)
+    assert cluster.now - before < 1.0
+
+
+async def test_the_lease_of_another_one_is_not_released(cluster: Cluster, ready: asyncio.Event) -> None:
+    one = cluster.candidate(ONE)
+    await one.acquire(ready)
+    assert cluster.lease is not None
+    metadata = cluster.lease["metadata"] | {"resourceVersion": "7"}
+    theirs = cluster.lease["spec"] | {"holderIdentity": str(TWO)}
+    cluster.lease = cluster.lease | {"metadata": metadata, "spec": theirs}
+    await one.release()
+    assert cluster.lease["spec"]["holderIdentity"] == str(TWO)
+
+
 async def test_a_container_that_starts_again_in_its_pod_goes_on(
     cluster: Cluster, ready: asyncio.Event
 ) -> None:
