@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -64,12 +65,6 @@ def audit() -> AuditLog:
     return AuditLog(STATE / "audit")
 
 
-@pytest.fixture(scope="session")
-def refused_on_purpose() -> set[str]:
-    """Namespaces in which a test took the operator's rights away."""
-    return set()
-
-
 @pytest.fixture
 def workspace_name(request: pytest.FixtureRequest) -> str:
     word = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:24].strip("-")
@@ -103,6 +98,45 @@ def _workspace(kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:
     made = create_workspace(name, s3)
     yield Workspace(name, kube, s3.client(made.credentials))
     delete_workspace(made, s3)
+
+
+# --- who may be on the cluster at a time ---------------------------------------------------------------------
+
+
+_TURN = pytest.StashKey[IO[str]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the disruptive tests last, one after the other in one process."""
+    for item in items:
+        if _is_disruptive(item):
+            item.add_marker(pytest.mark.xdist_group("disruptive"))
+    items.sort(key=_is_disruptive)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[object]:
+    """Let a disruptive test wait until it is alone on the cluster, and stay so until the next one is not."""
+    stash = item.config.stash
+    if _TURN not in stash:
+        STATE.mkdir(exist_ok=True)
+        stash[_TURN] = (STATE / "e2e.lock").open("w")
+    fcntl.flock(stash[_TURN], fcntl.LOCK_EX if _is_disruptive(item) else fcntl.LOCK_SH)
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or not (_is_disruptive(item) and _is_disruptive(nextitem)):
+            fcntl.flock(stash[_TURN], fcntl.LOCK_UN)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close the lock."""
+    if _TURN in config.stash:
+        config.stash[_TURN].close()
+
+
+def _is_disruptive(item: pytest.Item) -> bool:
+    return item.get_closest_marker("disruptive") is not None
 
 
 # --- what there is to see when a test fails -----------------------------------------------------------------

@@ -10,9 +10,13 @@ import pytest
 
 from tests.e2e.test_demo import demo
 
+# They share the workspace that the demo makes.
+pytestmark = pytest.mark.xdist_group("demo")
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "docs/tutorial.md"]
 BLOCK = re.compile(r"^[ ]*```sh\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
+
+SAY_WHAT_FAILED = "trap 'echo failed: $BASH_COMMAND >&2' ERR"
 
 __all__ = ["demo"]
 
@@ -24,7 +28,7 @@ def blocks(page: str) -> list[str]:
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_work(page: str) -> None:
-    script = "\n".join(["set -euo pipefail", "set -x", *blocks(page)])
+    script = "\n".join(["set -euo pipefail", SAY_WHAT_FAILED, *blocks(page)])
     done = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
     )

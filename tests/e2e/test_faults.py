@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.faults import kill_in_pod
 from tests.e2e.kube import condition, phase, poll
 from tests.e2e.workspace import TRAIN
@@ -12,6 +14,8 @@ from tests.e2e.workspace import TRAIN
 if TYPE_CHECKING:
     from hack.services.s3 import S3Service
     from tests.e2e.workspace import Workspace
+
+pytestmark = pytest.mark.disruptive
 
 # Enough that the upload takes a second or two under the agent's limits.
 BIG = (

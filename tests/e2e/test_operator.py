@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e import operator_pod
 from tests.e2e.kube import phase
 from tests.e2e.workspace import IMAGE, TRAIN
@@ -12,6 +14,8 @@ from tests.e2e.workspace import IMAGE, TRAIN
 if TYPE_CHECKING:
     from tests.e2e.kube import Kube
     from tests.e2e.workspace import Workspace
+
+pytestmark = pytest.mark.disruptive
 
 WAIT = "import time\ntime.sleep(300)\n"
 

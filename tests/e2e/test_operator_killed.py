@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.e2e.kube import Kube
     from tests.e2e.workspace import Workspace
 
+pytestmark = pytest.mark.disruptive
+
 KILLS = 20
 PHASES = ("Pending", "Queued", "Staging", "Running", "Uploading", "Succeeded")
 LABEL = "mlops.eoepca.org/e2e-killed"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.e2e.kube import Kube, Object
     from tests.e2e.workspace import Workspace
 
+pytestmark = pytest.mark.disruptive
+
 # Every client in it is unaware of certificate and proxy; MLflow's own calls go to the sidecar.
 CLIENTS = """\
 import json, os, pathlib, urllib.request

@@ -39,6 +39,7 @@ def gpu_on_the_node(workspace: Workspace) -> Iterator[str]:
     workspace.kube.patch("Node", "", node, body, subresource="status")
 
 
+@pytest.mark.xdist_group("demo")  # which changes the node's resources too
 def test_a_gpu_class_waits_for_its_resource(workspace: Workspace, gpu_on_the_node: str) -> None:
     workspace.run("gpu", accelerator={"class": "gpu-demo", "count": 1})
     message = workspace.waits_for("gpu", "Unschedulable")
@@ -66,9 +67,8 @@ def test_secret_missing(workspace: Workspace) -> None:
     workspace.succeeded("no-secret")
 
 
-def test_not_permitted(workspace: Workspace, refused_on_purpose: set[str]) -> None:
+def test_not_permitted(workspace: Workspace) -> None:
     """A namespace whose platform has not let the operator in: the message has the command that does."""
-    refused_on_purpose.add(workspace.name)
     roles = workspace.kube.list("Role", workspace.name)
     assert roles
     for role in roles:
