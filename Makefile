@@ -78,7 +78,7 @@ deploy: cluster ## Deploy the operator with the images of this clone
 lint: $(VENV_STAMP) ## ruff, mypy and import-linter
 	@ruff check .
 	@ruff format --check .
-	@mypy operator/mlops_operator hack tests
+	@mypy operator/mlops_operator hack tests bench
 	@lint-imports
 
 .PHONY: schemas

@@ -43,7 +43,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="burst, restart: how many times.")] = 3,
     concurrency: Annotated[
         int, typer.Option(min=1, help="Requests at a time, of the burst and of the bare loop alike.")
-    ] = 32,
+    ] = 8,
     finished: Annotated[int, typer.Option(min=1, help="restart: how many finished runs are there.")] = 5000,
     repeats: Annotated[int, typer.Option(min=1, help="overhead: how many runs and bare Jobs.")] = 10,
 ) -> None:
