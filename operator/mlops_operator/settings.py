@@ -72,7 +72,7 @@ class Settings(_Strict):
         requests={"cpu": "500m", "memory": "512Mi"}, limits={"cpu": "2", "memory": "2Gi"}
     )
     agent_resources: ResourceDefaults = ResourceDefaults(
-        requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "500m", "memory": "128Mi"}
+        requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "128Mi"}
     )
     snapshot_resources: ResourceDefaults = ResourceDefaults(
         requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "256Mi"}

@@ -31,12 +31,6 @@ from mlops_operator.settings import Settings
 
 SECRET_MODE = 0o440
 AGENT = ["python", "-m", "mlops_operator.agent"]
-READY = f"{RUN_DIR}/ready"
-STARTUP_PROBE = {
-    "exec": {"command": ["test", "-f", READY]},
-    "periodSeconds": 1,
-    "failureThreshold": 120,
-}
 
 
 @dataclass(frozen=True)
@@ -214,7 +208,6 @@ def _sidecar(order: SidecarOrder, workspace: WorkspaceReady, settings: Settings)
         **container,
         "restartPolicy": "Always",
         "env": [*container["env"], *variables],
-        "startupProbe": STARTUP_PROBE,
         "volumeMounts": [
             mount("bin", BIN_DIR, read_only=True),
             mount("run", RUN_DIR),
