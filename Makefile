@@ -47,7 +47,9 @@ cluster-down: $(VENV_STAMP) ## Bring it down; nothing stays behind on the machin
 
 .PHONY: clean-cache
 clean-cache: ## Remove the built programs that all clones share
-	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/mlops-operator"
+	@cache="$${XDG_CACHE_HOME:-$$HOME/.cache}/mlops-operator"; \
+	  awk -v cache="$$cache/" 'index($$2, cache) == 1 {print $$2}' /proc/mounts | sort -r | xargs -r -n1 umount; \
+	  rm -rf "$$cache"
 
 .PHONY: crds
 crds: $(VENV_STAMP) ## Generate crds/ and the field reference from the models

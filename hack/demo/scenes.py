@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hack.cluster.errors import ClusterError
 from hack.demo.view import watch
+from hack.images.catalogue import chosen, keyed
+from hack.images.load import destination
 from hack.kubectl import Kubectl, default_kubeconfig
 from hack.services.git import GitService, connect_git
 from hack.services.objects import decoded
@@ -115,8 +117,15 @@ def _landcover(demo: Demo, console: Console) -> None:
 def _apply(demo: Demo, sample: str, console: Console) -> None:
     command = f"kubectl apply -k manifests/samples/{sample}"
     console.print(f"[cyan]$ {command}")
-    said = demo.kubectl.run("apply", f"--kustomize={SAMPLES / sample}")
+    said = demo.kubectl.run("apply", "--filename=-", stdin=_rendered(demo.kubectl, sample))
     console.print(said.strip())
+
+
+def _rendered(kubectl: Kubectl, sample: str) -> str:
+    """Give a sample's manifests, with the image under the name that the cluster has it by."""
+    image = keyed(next(chosen(["python-ml"])))
+    text = kubectl.run("kustomize", str(SAMPLES / sample))
+    return text.replace(image.reference, destination().reference(image))
 
 
 def _gpu(demo: Demo, console: Console) -> None:
