@@ -93,12 +93,12 @@ unit: schemas ## The tests that need nothing outside the process (ARGS="-k word"
 
 .PHONY: e2e
 e2e: cluster images services deploy ## The tests on the real cluster (ARGS="-k word" for a part)
-	@pytest -n 4 --dist loadgroup tests/e2e $(ARGS)
+	@pytest -n 4 --dist loadscope --no-loadscope-reorder tests/e2e $(ARGS)
 
 # One pytest, so that its closing line counts everything.
 .PHONY: test
 test: lint schemas cluster images services deploy ## Everything that continuous integration runs
-	@pytest -n 4 --dist loadgroup tests/unit tests/e2e $(ARGS)
+	@pytest -n 4 --dist loadscope --no-loadscope-reorder tests/unit tests/e2e $(ARGS)
 
 .PHONY: bench
 bench: cluster images services deploy ## Measure, side by side; prints a table

@@ -15,6 +15,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials as SigningCredentials
+from tenacity import Retrying, stop_after_attempt, wait_fixed
 
 from hack.cluster.errors import ClusterError
 from hack.kubectl import Kubectl
@@ -113,6 +114,16 @@ class S3Service:
         owner = self.owners().get(name)
         if owner is None:
             return
+        if owner != self.root_access_key:
+            # First, so that nobody writes any more while it is emptied.
+            self._administer("/change-bucket-owner/", {"bucket": name, "owner": self.root_access_key})
+            self._administer("/delete-user", {"access": owner})
+        for attempt in Retrying(stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True):
+            with attempt:
+                self._empty(name)
+                self.root_client().delete_bucket(Bucket=name)
+
+    def _empty(self, name: str) -> None:
         client = self.root_client()
         for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=name):
             for upload in page.get("Uploads", []):
@@ -120,9 +131,6 @@ class S3Service:
         for contents in client.get_paginator("list_objects_v2").paginate(Bucket=name):
             for found in contents.get("Contents", []):
                 client.delete_object(Bucket=name, Key=found["Key"])
-        client.delete_bucket(Bucket=name)
-        if owner != self.root_access_key:
-            self._administer("/delete-user", {"access": owner})
 
     def owners(self) -> dict[str, str]:
         """Give bucket → access key of its owner, for all buckets."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from hack.cluster.provider import Provider
 from hack.cluster.pytest_provider import ClusterManager
@@ -106,11 +108,34 @@ def _workspace(kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:
 _TURN = pytest.StashKey[IO[str]]()
 
 
+# One process runs the tests of a group, in their order: those that disrupt, and those that share the demo's workspace
+# or change the node's GPUs.
+_GROUPS = {
+    "test_faults": "disruptive",
+    "test_operator": "disruptive",
+    "test_operator_killed": "disruptive",
+    "test_trust": "disruptive",
+    "test_zz_audit": "disruptive",
+    "test_demo": "demo",
+    "test_docs": "demo",
+    "test_waiting": "demo",
+}
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each test to the next free process, and a group to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _GROUPS.get(Path(nodeid.partition("::")[0]).stem, nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Replace the scheduler: pytest-xdist's own groups (loadgroup) are lost under pytest 9.2."""
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the disruptive tests last, one after the other in one process."""
-    for item in items:
-        if _is_disruptive(item):
-            item.add_marker(pytest.mark.xdist_group("disruptive"))
+    """Put the disruptive tests last."""
     items.sort(key=_is_disruptive)
 
 

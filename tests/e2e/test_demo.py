@@ -17,8 +17,6 @@ from tests.e2e.kube import condition, phase
 if TYPE_CHECKING:
     from tests.e2e.kube import Kube
 
-# They share the workspace that the demo makes.
-pytestmark = pytest.mark.xdist_group("demo")
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -10,8 +10,6 @@ import pytest
 
 from tests.e2e.test_demo import demo
 
-# They share the workspace that the demo makes.
-pytestmark = pytest.mark.xdist_group("demo")
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "docs/tutorial.md"]
 BLOCK = re.compile(r"^[ ]*```sh\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)

@@ -34,12 +34,15 @@ def test_unschedulable(workspace: Workspace) -> None:
 def gpu_on_the_node(workspace: Workspace) -> Iterator[str]:
     """The name of a node that gets the accelerator of class gpu-demo for the test when asked to."""
     node = workspace.kube.list("Node", "")[0]["metadata"]["name"]
-    yield node
     body = {"status": {"capacity": {"nvidia.com/gpu": None}, "allocatable": {"nvidia.com/gpu": None}}}
+    workspace.kube.patch("Node", "", node, body, subresource="status")  # the demo has added one
+    workspace.kube.until(
+        "Node", "", node, lambda n: "nvidia.com/gpu" not in n["status"]["allocatable"], timeout=90
+    )
+    yield node
     workspace.kube.patch("Node", "", node, body, subresource="status")
 
 
-@pytest.mark.xdist_group("demo")  # which changes the node's resources too
 def test_a_gpu_class_waits_for_its_resource(workspace: Workspace, gpu_on_the_node: str) -> None:
     workspace.run("gpu", accelerator={"class": "gpu-demo", "count": 1})
     message = workspace.waits_for("gpu", "Unschedulable")

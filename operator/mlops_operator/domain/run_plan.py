@@ -55,6 +55,8 @@ from mlops_operator.settings import Settings
 
 # A pod is mostly scheduled within this time: until then, "Queued" is not worth a write. In seconds.
 QUEUED_GRACE_SECONDS = 5.0
+# How long the end of a run waits for the pod to say which image it ran, in seconds.
+IMAGE_PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ def _follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: da
     status = _with_attempt(run, attempt, now)
     facts = replace(attempt.facts, manifest=reading.state)
     ended = reading.ending or outcome.ending(facts)
+    if ended is not None and _image_is_coming(status, attempt, reading, now):
+        return Step(run.status, again_seconds=1.0)
     if ended is not None:
         return _end(run, status, attempt, ended, reading=reading, settings=settings, now=now)
     deletes = _cancel_deletes(run, attempt)
@@ -200,6 +204,14 @@ def _follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: da
         effects=reading.effects,
         again_seconds=earliest(step.again_seconds, reading.again_seconds, late, podless),
     )
+
+
+def _image_is_coming(status: TrainingRunStatus, attempt: Attempt, reading: Reading, now: datetime) -> bool:
+    """Whether the pod's word on its image is still on its way: a short run's manifest can be there before it."""
+    if reading.manifest is None or attempt.pod is None or attempt.pod.gone or attempt.pod.deleting:
+        return False
+    known = status.resolved is not None and status.resolved.image is not None
+    return not known and seconds_between(reading.manifest.training.end_time, now) < IMAGE_PATIENCE_SECONDS
 
 
 def _is_fresh(
