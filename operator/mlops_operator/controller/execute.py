@@ -38,7 +38,6 @@ class Writes(Protocol):
     ) -> str: ...
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
-    async def patch_job(self, namespace: str, name: str, body: Object) -> Object: ...
     async def delete_job(self, namespace: str, name: str, uid: str) -> None: ...
 
 
@@ -163,9 +162,6 @@ class Executor:
                 await self._post(parent, MODEL_VERSIONS, plan.create_model_version)
             except AlreadyExists:
                 log.debug("the ModelVersion of %s is there already", parent.key)
-        for patch in plan.patch_jobs:
-            await self._fence.hold()
-            await self._kube.patch_job(namespace, patch.name, patch.body)
         for name, uid in plan.delete_jobs:
             await self._fence.hold()
             try:

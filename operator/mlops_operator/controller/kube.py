@@ -21,8 +21,6 @@ core                        secrets                  create, get, update        
 core                        pods                     get                                         operator's namespace
 ==========================  =======================  ==========================================  ===================
 
-No plan patches a Job yet (``Plan.patch_jobs``); the first that does needs ``patch`` on jobs in workspaces.
-
 *Workspace*: a Role and RoleBinding in each namespace that the platform made a workspace
 (``manifests/components/workspace``). Status and events are cluster-wide, so that a resource in a namespace that is no
 workspace can say so. Names of the Lease and of the Secret in the operator's namespace are :data:`LEASE_NAME` and
@@ -41,7 +39,6 @@ from mlops_operator.api.base import FIELD_MANAGER, GROUP, LABEL_MANAGED_BY, VERS
 from mlops_operator.controller.transport import (
     JSON,
     JSON_PATCH,
-    MERGE_PATCH,
     METADATA,
     METADATA_LIST,
     KubeError,
@@ -189,12 +186,6 @@ class Kube:
         )
         metadata: Object = answer["metadata"]
         return metadata
-
-    async def patch_job(self, namespace: str, name: str, body: Object) -> Object:
-        """Change named fields (merge patch); gives the Job."""
-        return await self._transport.request(
-            "PATCH", JOBS.path(namespace, name), query=_MANAGER, body=body, content_type=MERGE_PATCH
-        )
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """Delete a Job and, in the background, its pods.

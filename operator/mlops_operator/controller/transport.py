@@ -25,7 +25,6 @@ Object = dict[str, Any]
 
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
 # Answers without spec and status: a write needs only the new resourceVersion, a prune only uids.
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"

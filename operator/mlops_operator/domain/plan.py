@@ -20,16 +20,8 @@ class Event:
 
 
 @dataclass(frozen=True)
-class JobPatch:
-    """Named fields of a Job (JSON merge patch)."""
-
-    name: str
-    body: Object
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Carried out in this order: status, then create, patch, delete; then events; effects are started.
+    """Carried out in this order: status, then create, delete; then events; effects are started.
 
     Attributes
     ----------
@@ -56,7 +48,6 @@ class Plan:
     live: bool = False
     create_job: Object | None = None
     create_model_version: Object | None = None
-    patch_jobs: tuple[JobPatch, ...] = ()
     delete_jobs: tuple[tuple[str, str], ...] = ()  # (name, uid)
     effects: tuple[Effect, ...] = ()
     events: tuple[Event, ...] = ()

@@ -57,10 +57,6 @@ class FakeKube:
         self._call("get")
         return self.there
 
-    async def patch_job(self, namespace: str, name: str, body: Object) -> Object:
-        self._call("patch")
-        return {}
-
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         self._call(f"delete {name} {uid}")
 
