@@ -1,0 +1,100 @@
+"""How an attempt's end is recorded, and the run's with it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mlops_operator.api.trainingrun import (
+    ResolvedStatus,
+    RunModelStatus,
+    RunPhase,
+    RunStorageStatus,
+    TrainingRun,
+    TrainingRunStatus,
+)
+from mlops_operator.api.wire import RunManifest
+from mlops_operator.domain import live
+from mlops_operator.domain.attempt import Attempt
+from mlops_operator.domain.conditions import clip
+from mlops_operator.domain.manifest_reading import Reading
+from mlops_operator.domain.messages import of_ending
+from mlops_operator.domain.outcome import Ending
+from mlops_operator.domain.step import Step, at
+from mlops_operator.domain.times import whole_second
+from mlops_operator.settings import Settings
+
+
+def end(
+    run: TrainingRun,
+    status: TrainingRunStatus,
+    attempt: Attempt,
+    ended: Ending,
+    *,
+    reading: Reading,
+    settings: Settings,
+    now: datetime,
+) -> Step:
+    message = clip(of_ending(ended, attempt.facts, run, settings))
+    where: RunPhase = "Failed"
+    if ended.cause in ("Succeeded", "Cancelled"):
+        where = "Succeeded" if ended.cause == "Succeeded" else "Cancelled"
+    training = attempt.facts.training
+    if reading.manifest is not None:
+        training = reading.manifest.training
+    started = whole_second(training.start_time) if training is not None else status.start_time
+    uri = status.storage.uri if status.storage is not None else None
+    last = status.attempts[-1].model_copy(
+        update={
+            "training_start_time": started,
+            "end_time": now,
+            "cause": ended.cause,
+            "logs": f"{uri}attempts/{attempt.recorded.number}/logs/" if uri and started else None,
+        }
+    )
+    status = at(status, where, ended.cause, message).model_copy(
+        update={
+            "start_time": started,
+            "completion_time": now,
+            "attempts": [*status.attempts[:-1], last],
+            "usage": live.usage_of(training, status.usage),
+            "failure": attempt.failure(ended, message) if where == "Failed" else None,
+        }
+    )
+    if where == "Succeeded" and reading.manifest is not None:
+        status = _with_manifest(run, status, reading.manifest, reading.digest)
+    return Step(status, delete_jobs=cancel_deletes(run, attempt), warn=where == "Failed")
+
+
+def _with_manifest(
+    run: TrainingRun, status: TrainingRunStatus, manifest: RunManifest, digest: str | None
+) -> TrainingRunStatus:
+    resolved = status.resolved or ResolvedStatus()
+    uri = status.storage.uri if status.storage is not None else ""
+    size = sum(max(0, entry.size_bytes) for entry in manifest.files)
+    model = status.model
+    if run.spec.outputs.model is not None and manifest.model is not None:
+        model = (model or RunModelStatus()).model_copy(update={"path": manifest.model.path})
+    return status.model_copy(
+        update={
+            "storage": RunStorageStatus(uri=uri, manifest_digest=digest, size_bytes=size),
+            "metrics": live.clean(manifest.metrics) or status.metrics,
+            "resolved": resolved.model_copy(update={"commit": manifest.commit or resolved.commit}),
+            "model": model,
+        }
+    )
+
+
+def cancel_deletes(run: TrainingRun, attempt: Attempt) -> tuple[tuple[str, str], ...]:
+    job = attempt.job
+    if not run.spec.cancel or job is None or job.gone or job.deleting:
+        return ()
+    return ((job.name, job.uid),)
+
+
+def cancelled_unstarted(run: TrainingRun, now: datetime) -> Step:
+    message = "The run was cancelled (spec.cancel) before it had a Job."
+    status = at(run.status, "Cancelled", "Cancelled", message)
+    attempts = [
+        entry.model_copy(update={"end_time": now, "cause": "Cancelled"}) for entry in run.status.attempts
+    ]
+    return Step(status.model_copy(update={"completion_time": now, "attempts": attempts}))

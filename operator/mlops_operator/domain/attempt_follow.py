@@ -1,0 +1,109 @@
+"""An attempt under way: its pod and its reports are followed until its end can be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from mlops_operator.api.trainingrun import ResolvedStatus, RunPhase, TrainingRun, TrainingRunStatus
+from mlops_operator.domain import live, outcome, phase
+from mlops_operator.domain.attempt import Attempt, accelerator_text
+from mlops_operator.domain.attempt_end import cancel_deletes, end
+from mlops_operator.domain.manifest_reading import Reading, read
+from mlops_operator.domain.observed import ObservedRun
+from mlops_operator.domain.step import QUEUED_GRACE_SECONDS, Step, normal, wait
+from mlops_operator.domain.times import earliest, seconds_between
+from mlops_operator.domain.waiting import (
+    POD_PATIENCE_SECONDS,
+    Waiting,
+    for_missing_pod,
+    for_pod,
+    until_volumes_are_late,
+)
+from mlops_operator.settings import Settings
+
+# How long the end of a run waits for the pod to say which image it ran, in seconds.
+IMAGE_PATIENCE_SECONDS = 10.0
+
+
+def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: datetime) -> Step:
+    run = observed.run
+    reading = read(observed, attempt, now)
+    status = _with_attempt(run, attempt, now)
+    facts = replace(attempt.facts, manifest=reading.state)
+    ended = reading.ending or outcome.ending(facts)
+    if ended is not None and _image_is_coming(status, attempt, reading, now):
+        return Step(run.status, again_seconds=1.0)
+    if ended is not None:
+        return end(run, status, attempt, ended, reading=reading, settings=settings, now=now)
+    deletes = cancel_deletes(run, attempt)
+    waiting = _waiting(run, attempt, reading, settings, now)
+    where = phase.derive(run.status.phase, attempt.pod, attempt.report)
+    fresh = _is_fresh(run, attempt, where, waiting, now)
+    if fresh > 0:
+        return Step(run.status, effects=reading.effects, again_seconds=fresh)
+    step = wait(status, where, waiting) if waiting is not None else Step(normal(status, where))
+    late = until_volumes_are_late(attempt.pod, now)
+    podless = float(POD_PATIENCE_SECONDS) if attempt.pod is None and waiting is None else None
+    return replace(
+        step,
+        delete_jobs=deletes,
+        effects=reading.effects,
+        again_seconds=earliest(step.again_seconds, reading.again_seconds, late, podless),
+    )
+
+
+def _image_is_coming(status: TrainingRunStatus, attempt: Attempt, reading: Reading, now: datetime) -> bool:
+    """Whether the pod's word on its image is still on its way: a short run's manifest can be there before it."""
+    if reading.manifest is None or attempt.pod is None or attempt.pod.gone or attempt.pod.deleting:
+        return False
+    known = status.resolved is not None and status.resolved.image is not None
+    return not known and seconds_between(reading.manifest.training.end_time, now) < IMAGE_PATIENCE_SECONDS
+
+
+def _is_fresh(
+    run: TrainingRun, attempt: Attempt, where: RunPhase, waiting: Waiting | None, now: datetime
+) -> float:
+    """Seconds for which "Queued" is not written yet: mostly the pod has a node before they are over."""
+    since = attempt.recorded.start_time
+    if where != "Queued" or waiting is not None or run.status.phase != "Pending" or since is None:
+        return 0.0
+    return max(0.0, QUEUED_GRACE_SECONDS - max(0.0, seconds_between(since, now)))
+
+
+def _waiting(
+    run: TrainingRun, attempt: Attempt, reading: Reading, settings: Settings, now: datetime
+) -> Waiting | None:
+    namespace = run.metadata.namespace
+    if reading.waiting is not None:
+        return reading.waiting
+    if run.spec.cancel:
+        return Waiting("Cancelling", "The run is being cancelled; its pod has time to upload what it has.")
+    if attempt.facts.deleted:
+        return Waiting("Terminating", "The pod or its Job was deleted; it has time to upload what it has.")
+    if attempt.pod is None:
+        return for_missing_pod(attempt.name, namespace, attempt.recorded.start_time, now)
+    found = for_pod(attempt.pod, namespace, now, accelerator=accelerator_text(run.spec, settings))
+    if found is not None and found.reason == "ImagePull" == run.status.reason and run.status.message:
+        return replace(found, message=run.status.message)  # the kubelet tells the same in turns
+    return found
+
+
+def _with_attempt(run: TrainingRun, attempt: Attempt, now: datetime) -> TrainingRunStatus:
+    """Give the status with what is known of Job and pod, and with the live figures."""
+    status, report = run.status, attempt.report
+    if report is not None:
+        status = live.apply(status, report, run.spec.parameters, now)
+    train = attempt.facts.container("train")
+    started = status.start_time or (train.running_since if train is not None else None)
+    image = train.image if train is not None and "sha256:" in train.image else None
+    resolved = status.resolved or ResolvedStatus()
+    recorded = attempt.updated(training_start_time=started)
+    others = [entry for entry in status.attempts if entry.number != recorded.number]
+    return status.model_copy(
+        update={
+            "start_time": started,
+            "attempts": [*others, recorded],
+            "resolved": resolved.model_copy(update={"image": image or resolved.image}),
+        }
+    )

@@ -1,0 +1,84 @@
+"""How an attempt begins: it is recorded, and its Job is made in the same plan, if all that it needs is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from mlops_operator.api.trainingrun import AttemptStatus, ResolvedStatus, RunStorageStatus, TrainingRun
+from mlops_operator.domain import acceptance, phase, pinning, prerequisites
+from mlops_operator.domain.attempt_end import cancelled_unstarted
+from mlops_operator.domain.effects import CheckSecret, Create, Failed, WorkspaceReady
+from mlops_operator.domain.job import run_job
+from mlops_operator.domain.naming import job_name
+from mlops_operator.domain.observed import ObservedRun
+from mlops_operator.domain.pod import identity
+from mlops_operator.domain.retry import is_mended_outside, seconds_until_again
+from mlops_operator.domain.step import QUEUED_GRACE_SECONDS, Step, at, wait
+from mlops_operator.domain.times import seconds_between
+from mlops_operator.domain.waiting import Waiting, name_taken
+from mlops_operator.settings import Settings
+
+
+def start(observed: ObservedRun, number: int, settings: Settings, now: datetime) -> Step:
+    """Record the attempt and make its Job, if everything that it needs is there."""
+    run = observed.run
+    before = run.status.resolved.datasets if run.status.resolved is not None else []
+    pinned = pinning.pin(run.spec.datasets, observed.datasets, run.metadata.namespace, before)
+    if isinstance(pinned, Waiting):
+        return wait(run.status, "Pending", pinned)
+    ready = prerequisites.check(
+        run.metadata.namespace, (*_git_check(run), *pinned.checks), observed.outcomes, now
+    )
+    if not isinstance(ready, WorkspaceReady):
+        if ready.waiting is None:
+            return Step(run.status, effects=ready.effects)
+        step = wait(run.status, "Pending", ready.waiting)
+        return replace(step, effects=ready.effects, again_seconds=ready.again_seconds)
+    job = run_job(
+        run, number, workspace=ready, datasets=pinned.staged, secrets=pinned.secrets, settings=settings
+    )
+    resolved = (run.status.resolved or ResolvedStatus()).model_copy(
+        update={"datasets": list(pinned.resolved)}
+    )
+    uri = f"s3://{ready.bucket.bucket}/{identity(run, number).prefix}"
+    others = [entry for entry in run.status.attempts if entry.number != number]
+    status = at(run.status, "Pending", "Pending", phase.NORMAL_MESSAGES["Pending"]).model_copy(
+        update={
+            "attempts": [*others, AttemptStatus(number=number, start_time=now)],
+            "resolved": resolved,
+            "storage": RunStorageStatus(uri=uri),
+        }
+    )
+    return Step(status, create_job=job, again_seconds=QUEUED_GRACE_SECONDS)
+
+
+def _git_check(run: TrainingRun) -> tuple[CheckSecret, ...]:
+    git = run.spec.source.git if run.spec.source is not None else None
+    reference = git.credentials_secret_ref if git is not None else None
+    if reference is None:
+        return ()
+    return (CheckSecret(run.metadata.namespace, reference.name, pinning.GIT_KEYS),)
+
+
+def make_again(observed: ObservedRun, recorded: AttemptStatus, settings: Settings, now: datetime) -> Step:
+    """Give the attempt is recorded and its Job is not there: the process ended between the two, or the POST failed."""
+    run = observed.run
+    name = job_name(run.metadata.name, recorded.number)
+    if run.spec.cancel:
+        return cancelled_unstarted(run, now)
+    foreign = observed.jobs.get(name)
+    if foreign is not None and not foreign.gone:
+        return wait(run.status, "Pending", name_taken("TrainingRun", name, run.metadata.namespace))
+    refused = observed.outcomes.get(Create(run.metadata.namespace, "Job", name))
+    if isinstance(refused, Failed):
+        if not is_mended_outside(refused):
+            step = wait(run.status, "Pending", Waiting(refused.cause, f"{refused.message} {acceptance.ANEW}"))
+            return replace(step, accepted=False)
+        left = seconds_until_again(refused, now)
+        if left > 0:
+            return wait(run.status, "Pending", Waiting(refused.cause, refused.message, left))
+    if recorded.start_time is not None and seconds_between(recorded.start_time, now) <= 0:
+        # The write before a POST must be a real one, and times are whole seconds.
+        return Step(run.status, again_seconds=1.0)
+    return start(observed, recorded.number, settings, now)
