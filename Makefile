@@ -52,9 +52,10 @@ clean-cache: ## Remove the built programs that all clones share
 	  rm -rf "$$cache"
 
 .PHONY: crds
-crds: $(VENV_STAMP) ## Generate crds/ and the field reference from the models
+crds: $(VENV_STAMP) ## Generate crds/ and the references of fields and causes from the code
 	@$(PYTHON) -m mlops_operator.api.crd crds
 	@$(PYTHON) -m hack.field_reference
+	@$(PYTHON) -m hack.cause_reference
 
 .PHONY: demo
 demo: cluster images services deploy ## Two trainings on real data, and what came of them

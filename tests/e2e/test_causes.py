@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.workspace import RESOURCES, TRAIN
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ FOREVER = "import time\nprint('started', flush=True)\ntime.sleep(600)\n"
 MODEL = {"model": {"name": "some-model", "register": "Never"}}
 
 
+@pytest.mark.produces("UserError")
 def test_user_error(workspace: Workspace) -> None:
     workspace.run(
         "wrong",
@@ -38,6 +41,7 @@ def test_command_not_found(workspace: Workspace) -> None:
     assert "pyhton" in failure["logTail"] + failure["message"]
 
 
+@pytest.mark.produces("OOMKilled")
 def test_oom_killed(workspace: Workspace) -> None:
     limits = {"requests": RESOURCES["requests"], "limits": {"cpu": "1", "memory": "96Mi"}}
     workspace.run("hungry", "x = []\nwhile True: x.append(bytearray(10_000_000))\n", resources=limits)
@@ -45,18 +49,21 @@ def test_oom_killed(workspace: Workspace) -> None:
     assert "96Mi" in failure["message"]
 
 
+@pytest.mark.produces("DeadlineExceeded")
 def test_deadline_exceeded(workspace: Workspace) -> None:
     workspace.run("slow", FOREVER, deadlineSeconds=2)
     failure = workspace.failed("slow", "DeadlineExceeded")
     assert "2 s" in failure["message"]
 
 
+@pytest.mark.produces("NoModelProduced")
 def test_no_model_produced(workspace: Workspace) -> None:
     workspace.run("empty", "open('/mlops/output/other.txt', 'w').write('x')\n", outputs=MODEL)
     failure = workspace.failed("empty", "NoModelProduced")
     assert "other.txt" in failure["message"]
 
 
+@pytest.mark.produces("Deleted")
 def test_pod_deleted(workspace: Workspace) -> None:
     workspace.run("lost", FOREVER)
     run = workspace.until_phase("lost", "Running")
@@ -69,6 +76,7 @@ def test_pod_deleted(workspace: Workspace) -> None:
     )
 
 
+@pytest.mark.produces("UploadFailed")
 def test_upload_failed(workspace: Workspace) -> None:
     script = (
         TRAIN
@@ -79,6 +87,7 @@ def test_upload_failed(workspace: Workspace) -> None:
     assert "closed.txt" in failure["message"]
 
 
+@pytest.mark.produces("SourceNotFound")
 def test_source_not_found(workspace: Workspace, git: GitService) -> None:
     url = git.create_repository("e2e", workspace.name)
     workspace.run("no-ref", source={"git": {"url": url, "ref": "no-such-branch"}})
@@ -88,6 +97,7 @@ def test_source_not_found(workspace: Workspace, git: GitService) -> None:
     assert "nowhere" in workspace.failed("no-repo", "SourceNotFound")["message"]
 
 
+@pytest.mark.produces("DatasetChanged")
 def test_dataset_changed(workspace: Workspace) -> None:
     workspace.dataset("moving", {"a.csv": b"1,2,3", "b.csv": b"4,5,6"})
     workspace.until_dataset_ready("moving")
@@ -123,6 +133,7 @@ def _secret(content: dict[str, str]) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "far"}, "stringData": content}
 
 
+@pytest.mark.produces("StorageDenied", kind="Ending")
 def test_storage_denied(workspace: Workspace) -> None:
     content = _foreign_dataset(workspace)
     workspace.apply(_secret({**content, "AWS_SECRET_ACCESS_KEY": "no-longer-valid-at-all"}))
@@ -132,6 +143,7 @@ def test_storage_denied(workspace: Workspace) -> None:
     assert failure["side"] == "Platform"
 
 
+@pytest.mark.produces("StorageUnavailable", kind="Ending")
 def test_storage_unavailable(workspace: Workspace) -> None:
     content = _foreign_dataset(workspace)
     workspace.apply(_secret({**content, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}))
@@ -139,6 +151,7 @@ def test_storage_unavailable(workspace: Workspace) -> None:
     assert "127.0.0.1:9" in workspace.failed("unreachable", "StorageUnavailable", timeout=180)["message"]
 
 
+@pytest.mark.produces("StorageFull")
 def test_storage_full(small_workspace: Workspace) -> None:
     """The bucket lies on 24 MiB; the training writes more."""
     script = TRAIN + "\nopen('/mlops/output/big.bin', 'wb').write(os.urandom(40_000_000))\n"

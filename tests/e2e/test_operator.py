@@ -61,6 +61,7 @@ def test_a_pod_speaks_only_for_its_own_run(workspace: Workspace) -> None:
     assert "step" not in seen["status"].get("progress", {})
 
 
+@pytest.mark.produces("JobNameTaken")
 def test_a_foreign_job_is_never_touched(workspace: Workspace) -> None:
     container = {
         "name": "main",

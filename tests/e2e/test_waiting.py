@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.kube import condition
 from tests.e2e.workspace import TRAIN
 
@@ -12,17 +14,17 @@ if TYPE_CHECKING:
 
     from tests.e2e.workspace import Workspace
 
-import pytest
-
 GPU = "example.org/e2e-gpu"
 
 
+@pytest.mark.produces("ImagePull")
 def test_image_pull(workspace: Workspace) -> None:
     workspace.run("no-image", image="localhost/there-is-no-such-image:1")
     message = workspace.waits_for("no-image", "ImagePull")
     assert "localhost/there-is-no-such-image:1" in message
 
 
+@pytest.mark.produces("Unschedulable")
 def test_unschedulable(workspace: Workspace) -> None:
     workspace.run("no-node", scheduling={"nodeSelector": {"example.org/not": "there"}})
     message = workspace.waits_for("no-node", "Unschedulable")
@@ -52,13 +54,17 @@ def test_a_gpu_class_waits_for_its_resource(workspace: Workspace, gpu_on_the_nod
     workspace.succeeded("gpu", timeout=150)
 
 
+@pytest.mark.produces("UnknownAcceleratorClass")
 def test_an_unknown_accelerator_class_is_not_accepted(workspace: Workspace) -> None:
     workspace.run("no-class", accelerator={"class": "gpu-of-dreams"})
     run = workspace.until_run("no-class", lambda r: condition(r, "Accepted").get("status") == "False")
-    assert "gpu-demo" in condition(run, "Accepted")["message"]
+    accepted = condition(run, "Accepted")
+    assert accepted["reason"] == "UnknownAcceleratorClass"
+    assert "gpu-demo" in accepted["message"]
     assert condition(run, "Stalled")["status"] == "True"
 
 
+@pytest.mark.produces("SecretMissing")
 def test_secret_missing(workspace: Workspace) -> None:
     secret = workspace.get("Secret", f"{workspace.name}-datalab")
     assert secret is not None
@@ -70,6 +76,7 @@ def test_secret_missing(workspace: Workspace) -> None:
     workspace.succeeded("no-secret")
 
 
+@pytest.mark.produces("NotPermitted")
 def test_not_permitted(workspace: Workspace) -> None:
     """A namespace whose platform has not let the operator in: the message has the command that does."""
     roles = workspace.kube.list("Role", workspace.name)
@@ -84,6 +91,7 @@ def test_not_permitted(workspace: Workspace) -> None:
     workspace.succeeded("no-rights")
 
 
+@pytest.mark.produces("DatasetNotReady")
 def test_dataset_not_ready(workspace: Workspace) -> None:
     workspace.run("early", TRAIN, datasets=[{"name": "later"}])
     assert "later" in workspace.waits_for("early", "DatasetNotReady")

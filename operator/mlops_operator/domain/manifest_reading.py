@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import get_args
 
-from mlops_operator.api.wire import Cause, RunManifest
+from mlops_operator.api.wire import RunManifest
 from mlops_operator.domain.attempt import Attempt
+from mlops_operator.domain.causes import known_cause
 from mlops_operator.domain.effects import Effect, Failed, ReadRunManifest, RunManifestRead
 from mlops_operator.domain.observed import ObservedRun
 from mlops_operator.domain.outcome import Ending, Facts, Manifest, is_decidable, needs_manifest
@@ -74,8 +74,8 @@ def _failed(outcome: Failed, effect: Effect, facts: Facts, now: datetime) -> Rea
         return Reading(Manifest.ABSENT)  # that it ended without one is known already
     if not is_mended_outside(outcome) and outcome.failures >= MAX_FAILURES:
         absent = replace(facts, manifest=Manifest.ABSENT)
-        cause: Cause = outcome.cause if outcome.cause in get_args(Cause) else "InternalError"  # type: ignore[assignment]
-        return Reading(ending=Ending(cause, said=outcome.message) if is_decidable(absent) else None)
+        ended = Ending(known_cause(outcome.cause), said=outcome.message)
+        return Reading(ending=ended if is_decidable(absent) else None)
     left = seconds_until_again(outcome, now)
     message = f"Whether everything is stored cannot be seen yet, and is looked at again: {outcome.message}"
     return Reading(

@@ -13,11 +13,9 @@ from typing import Literal
 from pydantic import ValidationError
 
 from mlops_operator.api.wire import Cause, TerminationReport, TrainingExit
+from mlops_operator.domain.causes import side_of
 from mlops_operator.domain.observed import ContainerView, PodView
 
-PLATFORM = frozenset(
-    {"StorageDenied", "StorageUnavailable", "StorageFull", "UploadFailed", "Deleted", "InternalError"}
-)
 # What becomes of pods that their node or Kubernetes took away.
 LOST_REASONS = frozenset(
     {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "NodeAffinity"}
@@ -88,7 +86,7 @@ class Ending:
         """Who can mend it."""
         if self.cause == "OOMKilled" and self.container != "train":
             return "Platform"
-        return "Platform" if self.cause in PLATFORM else "User"
+        return side_of(self.cause)
 
 
 def read_report(container: ContainerView) -> TerminationReport:

@@ -1,0 +1,234 @@
+"""The words that a TrainingRun's ``status.reason`` may hold: why it waits, why it is not accepted, how it ended.
+
+One table: the page docs/reference/causes.md is made from it, and a test holds that nothing else is ever said and that
+each row was produced on a real cluster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mlops_operator.api.wire import Cause
+
+Kind = Literal["Waiting", "NotAccepted", "Ending"]
+Side = Literal["User", "Platform"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A word, what it means, and what to do.
+
+    Attributes
+    ----------
+    side
+        Who can mend it; of an ending alone.
+    at_apply
+        The API server refuses it at ``kubectl apply`` already. The operator says it only of a run that came in under
+        another definition of the resource.
+    """
+
+    kind: Kind
+    name: str
+    means: str
+    advice: str
+    side: Side | None = None
+    at_apply: bool = False
+
+
+def _waiting(name: str, means: str, advice: str) -> Row:
+    return Row("Waiting", name, means, advice)
+
+
+def _not_accepted(name: str, means: str, advice: str, *, at_apply: bool = False) -> Row:
+    return Row("NotAccepted", name, means, advice, at_apply=at_apply)
+
+
+def _user(name: Cause, means: str, advice: str) -> Row:
+    return Row("Ending", name, means, advice, "User")
+
+
+def _platform(name: Cause, means: str, advice: str) -> Row:
+    return Row("Ending", name, means, advice, "Platform")
+
+
+ROWS: tuple[Row, ...] = (
+    # --- why a run waits ------------------------------------------------------------------------------------------
+    _waiting(
+        "DatasetNotReady",
+        "A dataset that it names is missing, or its version is not made yet.",
+        "Apply it, or look at the dataset's own message.",
+    ),
+    _waiting(
+        "SecretMissing",
+        "The workspace's Secret, or one that the run names, is not there or lacks a key.",
+        "Create it; the message names it.",
+    ),
+    _waiting(
+        "NotPermitted",
+        "The operator may not read the workspace's Secret, may not dial its endpoint, or may not make the Job.",
+        "The message has the command for the platform's administrator.",
+    ),
+    _waiting(
+        "StorageDenied",
+        "The bucket refuses the operator when it looks whether everything is stored.",
+        "Correct the workspace's credentials; it is looked at again.",
+    ),
+    _waiting(
+        "StorageUnavailable",
+        "The bucket does not answer the operator when it looks whether everything is stored.",
+        "Nothing, or look at the S3 server; it is asked again.",
+    ),
+    _waiting(
+        "ImagePull",
+        "The node cannot pull an image.",
+        "A wrong name needs a new run with another `spec.image`; where a login is missing, make the Secret.",
+    ),
+    _waiting(
+        "Unschedulable",
+        "No node fits; the scheduler's own words say what is missing.",
+        "Wait for a node, or ask for less under a new name.",
+    ),
+    _waiting(
+        "VolumesNotReady",
+        "The node has not started the pod for half a minute: a volume cannot be mounted, or an image is large.",
+        "The message has the command that shows the kubelet's words.",
+    ),
+    _waiting(
+        "ContainerNotCreated",
+        "The node cannot create a container, most often as a Secret or ConfigMap of `env` is missing.",
+        "The message has the kubelet's words; it goes on as soon as that is mended.",
+    ),
+    _waiting(
+        "ContainerCrashes",
+        "A container of the platform ends again and again, and is started again.",
+        "The message has its last words and the command that shows its log.",
+    ),
+    _waiting(
+        "QuotaExceeded",
+        "The namespace's quota leaves no room for the Job.",
+        "The message has the quota's numbers; free some of it, or raise it.",
+    ),
+    _waiting(
+        "JobNameTaken",
+        "A Job of the run's name exists and is not the operator's; it is left alone.",
+        "Delete it, or apply the run under another name.",
+    ),
+    _waiting(
+        "PodNotCreated",
+        "Kubernetes has made no pod for the Job yet.",
+        "A quota or an admission policy may refuse it; look at the Job's events.",
+    ),
+    _waiting("Cancelling", "The run was cancelled; it has time to upload what it has.", "Nothing."),
+    _waiting(
+        "Terminating", "Its pod or Job was deleted; it has time to upload what it has.", "Nothing."
+    ),
+    # --- why it is not accepted -----------------------------------------------------------------------------------
+    _not_accepted(
+        "UnknownAcceleratorClass",
+        "`spec.accelerator.class` is not one of the platform's.",
+        "The message lists those that there are.",
+    ),
+    _not_accepted(
+        "TolerationNotAllowed",
+        "`spec.scheduling.tolerations` has a key that the platform does not allow.",
+        "The message lists the allowed keys.",
+    ),
+    _not_accepted(
+        "WorkingDirNotShared",
+        "A path is below a working directory whose files only the image sees.",
+        "Write to `MLOPS_OUTPUT_DIR`, or take a working directory below `/mlops/code`.",
+    ),
+    _not_accepted(
+        "SpecTooLarge",
+        "The spec does not fit into a pod's variable.",
+        "Keep code in Git, and long values in a ConfigMap.",
+    ),
+    _not_accepted("Invalid", "The API server refused the Job.", "The message has its words."),
+    _not_accepted(
+        "BadQuantity",
+        "`spec.resources` has a text that is no quantity.",
+        "Write it as 500m, 2 or 4Gi.",
+        at_apply=True,
+    ),
+    _not_accepted(
+        "RequestAboveLimit",
+        "`spec.resources` asks for more than its own limit.",
+        "Raise the limit, or ask for less.",
+        at_apply=True,
+    ),
+    _not_accepted(
+        "ParameterNamesCollide",
+        "Two parameters would be the same variable `PARAM_…`.",
+        "Rename one.",
+        at_apply=True,
+    ),
+    _not_accepted("DatasetTwice", "A dataset is named more than once.", "Name it once.", at_apply=True),
+    # --- how it ended ---------------------------------------------------------------------------------------------
+    _user(
+        "UserError",
+        "The command ended with another code than 0.",
+        "`.status.failure.logTail`, and the whole log in the bucket.",
+    ),
+    _user(
+        "OOMKilled",
+        "It used more memory than its limit. (Side Platform where a container of the platform did.)",
+        "Raise `spec.resources.limits.memory`, or use less.",
+    ),
+    _user(
+        "DeadlineExceeded",
+        "It ran longer than `spec.deadlineSeconds`.",
+        "Raise it; what was written is kept.",
+    ),
+    _user(
+        "NoModelProduced",
+        "It succeeded, but no model was found; the message lists what was seen.",
+        "Write it to `MLOPS_MODEL_DIR`, or set `spec.outputs.model.path`.",
+    ),
+    _user(
+        "SourceNotFound",
+        "The repository, ref, path or prefix is not there.",
+        "Correct it; a private repository needs `credentialsSecretRef`.",
+    ),
+    _user(
+        "DatasetChanged",
+        "A file of the dataset is not the one of its snapshot.",
+        "Restore it, or make a new version of the dataset.",
+    ),
+    _user("Cancelled", "`spec.cancel` was set.", "Nothing: what was written is kept."),
+    _platform("StorageDenied", "S3 refused the credentials.", "The Secret, or the bucket's policy."),
+    _platform("StorageUnavailable", "S3 did not answer for minutes.", "The S3 server, or the network."),
+    _platform(
+        "StorageFull", "No space left, or the quota is used up.", "Free some, or raise the quota."
+    ),
+    _platform(
+        "UploadFailed",
+        "The results could not be brought to the bucket.",
+        "The message says which file and why.",
+    ),
+    _platform(
+        "Deleted",
+        "The pod or Job was deleted or lost before the end.",
+        "Apply the run again under a new name.",
+    ),
+    _platform(
+        "InternalError",
+        "Something that the operator does not know.",
+        "The message has what is known; please report it.",
+    ),
+)  # fmt: skip
+
+
+def rows(kind: Kind) -> tuple[Row, ...]:
+    """Give the rows of a kind, in the table's order."""
+    return tuple(row for row in ROWS if row.kind == kind)
+
+
+def side_of(cause: Cause) -> Side:
+    """Who can mend an ending."""
+    return next((row.side for row in rows("Ending") if row.name == cause and row.side), "User")
+
+
+def known_cause(name: str) -> Cause:
+    """Give a cause by its name; InternalError where it is none."""
+    return next((cause for cause in get_args(Cause) if cause == name), "InternalError")
