@@ -34,6 +34,8 @@ _PATHS = {
     "Node": "/api/v1/nodes",
 }
 _POLL_SECONDS = 0.2
+# How long a test waits for what must happen, in seconds: a loaded machine is slow, and only a defect takes for ever.
+PATIENCE_SECONDS = 300.0
 
 
 class RefusedError(Exception):
@@ -138,7 +140,7 @@ class Kube:
                 raise
 
     def until(
-        self, kind: str, namespace: str, name: str, predicate: Predicate, timeout: float = 60
+        self, kind: str, namespace: str, name: str, predicate: Predicate, timeout: float = PATIENCE_SECONDS
     ) -> Object:
         """Wait until the object is there and the predicate holds for it."""
         seen: Object | None = None
@@ -151,7 +153,7 @@ class Kube:
             f"{(seen or {}).get('status', 'there is no such object')}"
         )
 
-    def until_gone(self, kind: str, namespace: str, name: str, timeout: float = 60) -> None:
+    def until_gone(self, kind: str, namespace: str, name: str, timeout: float = PATIENCE_SECONDS) -> None:
         for _ in poll(timeout):
             if self.get(kind, namespace, name) is None:
                 return

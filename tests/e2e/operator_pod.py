@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from tests.e2e.faults import kill_in_pod
-from tests.e2e.kube import NeverHappenedError, RefusedError, poll
+from tests.e2e.kube import PATIENCE_SECONDS, NeverHappenedError, RefusedError, poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,11 +44,11 @@ def restart(kube: Kube) -> None:
 def until_leading(kube: Kube) -> None:
     """Wait until there is one pod and it is ready: only the leader is."""
     pods: list[Object] = []
-    for _ in poll(90):
+    for _ in poll(PATIENCE_SECONDS):
         pods = living_pods(kube)
         if len(pods) == 1 and _is_ready(pods[0]):
             return
-    raise NeverHappenedError(f"no operator became ready in 90 s: {[pod['status'] for pod in pods]}")
+    raise NeverHappenedError(f"no operator became ready in time: {[pod['status'] for pod in pods]}")
 
 
 def _is_ready(pod: Object) -> bool:
@@ -90,7 +90,7 @@ def _configuration(owner: Object) -> str:
 
 def _mount(kube: Kube, former: str, name: str) -> None:
     """Mount another ConfigMap in place of one; nothing is done where the Deployment does not mount that one."""
-    for _ in poll(30):
+    for _ in poll(PATIENCE_SECONDS):
         deployment = kube.get("Deployment", NAMESPACE, DEPLOYMENT) or {}
         if _configuration(deployment) != former:
             return
@@ -110,16 +110,16 @@ def _mount(kube: Kube, former: str, name: str) -> None:
                 raise
         else:
             return
-    raise NeverHappenedError(f"the Deployment {DEPLOYMENT} did not take the configuration {name} in 30 s")
+    raise NeverHappenedError(f"the Deployment {DEPLOYMENT} did not take the configuration {name} in time")
 
 
 def _until_configured(kube: Kube, name: str) -> None:
     """Wait until there is one pod, it mounts this ConfigMap, and it leads."""
     pods: list[Object] = []
-    for _ in poll(90):
+    for _ in poll(PATIENCE_SECONDS):
         pods = living_pods(kube)
         if len(pods) == 1 and _configuration(pods[0]) == name and _is_ready(pods[0]):
             return
     raise NeverHappenedError(
-        f"no operator with the configuration {name} led in 90 s: {[p['status'] for p in pods]}"
+        f"no operator with the configuration {name} led in time: {[p['status'] for p in pods]}"
     )

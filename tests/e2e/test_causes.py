@@ -148,7 +148,7 @@ def test_storage_unavailable(workspace: Workspace) -> None:
     content = _foreign_dataset(workspace)
     workspace.apply(_secret({**content, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}))
     workspace.run("unreachable", datasets=[{"name": "far"}])
-    assert "127.0.0.1:9" in workspace.failed("unreachable", "StorageUnavailable", timeout=180)["message"]
+    assert "127.0.0.1:9" in workspace.failed("unreachable", "StorageUnavailable")["message"]
 
 
 @pytest.mark.produces("StorageFull")
@@ -156,7 +156,7 @@ def test_storage_full(small_workspace: Workspace) -> None:
     """The bucket lies on 24 MiB; the training writes more."""
     script = TRAIN + "\nopen('/mlops/output/big.bin', 'wb').write(os.urandom(40_000_000))\n"
     small_workspace.run("big", script, outputs=MODEL)
-    assert "space" in small_workspace.failed("big", "StorageFull", timeout=180)["message"]
+    assert "space" in small_workspace.failed("big", "StorageFull")["message"]
 
 
 def test_tenants_do_not_see_each_other(workspace: Workspace, s3: S3Service) -> None:

@@ -70,4 +70,4 @@ def test_an_empty_source_is_said_and_mended(workspace: Workspace) -> None:
     assert failed["status"]["reason"] == "SourceNotFound"
     assert f"s3://{workspace.name}/data/empty/" in failed["status"]["message"]
     workspace.put("data/empty/a.csv", b"now")
-    workspace.until_dataset_ready("empty", timeout=120)
+    workspace.until_dataset_ready("empty")

@@ -41,13 +41,15 @@ pathlib.Path(os.environ["MLOPS_MODEL_DIR"]).mkdir(parents=True, exist_ok=True)
 pathlib.Path(os.environ["MLOPS_MODEL_DIR"], "model.bin").write_bytes(b"x" * 100_000)
 """
 
+OUTAGE_SECONDS = 60.0
+
 
 def test_the_sidecar_is_killed_in_the_upload(workspace: Workspace) -> None:
     workspace.run("survivor", BIG, outputs=MODEL)
     workspace.until_phase("survivor", "Uploading")
     pod = workspace.pods("survivor")[0]
     kill_in_pod(pod["metadata"]["uid"], "mlops_operator.agent")
-    run = workspace.succeeded("survivor", timeout=180)
+    run = workspace.succeeded("survivor")
     workspace.check_files(run)
     pod = workspace.pods("survivor")[0]
     agent = next(c for c in pod["status"]["initContainerStatuses"] if c["name"] == "agent")
@@ -59,13 +61,13 @@ def test_s3_is_down_for_a_minute_in_the_upload(workspace: Workspace, s3: S3Servi
     workspace.until_phase("patient", "Uploading")
     s3.scale(0)
     try:
-        for _ in poll(60):
+        for _ in poll(OUTAGE_SECONDS):
             run = workspace.get("TrainingRun", "patient")
             assert run is not None
             assert phase(run) == "Uploading", run["status"]
     finally:
         s3.scale(1)
-    workspace.check_files(workspace.succeeded("patient", timeout=240))
+    workspace.check_files(workspace.succeeded("patient"))
 
 
 def test_credentials_are_rolled_over_in_mid_training(workspace: Workspace, s3: S3Service) -> None:
@@ -86,7 +88,7 @@ def test_credentials_are_rolled_over_in_mid_training(workspace: Workspace, s3: S
     )
     assert done.returncode == 0, done.stderr
     # The kubelet brings a changed Secret into a running pod within two minutes.
-    workspace.check_files(workspace.succeeded("rolled", timeout=240))
+    workspace.check_files(workspace.succeeded("rolled"))
 
 
 def test_a_command_that_ignores_sigterm_is_deleted(workspace: Workspace) -> None:
@@ -94,7 +96,7 @@ def test_a_command_that_ignores_sigterm_is_deleted(workspace: Workspace) -> None
     run = workspace.until_phase("deaf", "Running")
     log = f"{workspace.run_prefix(run)}attempts/1/logs/train.log"
     workspace.delete("Pod", workspace.until_pod("deaf")["metadata"]["name"])
-    failure = workspace.failed("deaf", "Deleted", timeout=150)
+    failure = workspace.failed("deaf", "Deleted")
     assert failure["message"]
     keys = workspace.keys(workspace.run_prefix(run))
     assert log in keys, keys

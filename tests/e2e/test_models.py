@@ -16,7 +16,7 @@ OUTPUT = {"model": {"name": "probe", "metadata": {"description": "A probe.", "ta
 
 
 def until_ready(workspace: Workspace, name: str) -> Object:
-    return workspace.until("ModelVersion", name, lambda v: phase(v) == "Ready", timeout=90)
+    return workspace.until("ModelVersion", name, lambda v: phase(v) == "Ready")
 
 
 def test_a_run_makes_its_version(workspace: Workspace) -> None:

@@ -86,7 +86,7 @@ def test_a_foreign_job_is_never_touched(workspace: Workspace) -> None:
     assert after is not None
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     workspace.delete("Job", "taken-1")
-    workspace.succeeded("taken", timeout=180)
+    workspace.succeeded("taken")
 
 
 def test_a_lost_certificate_is_made_anew(workspace: Workspace, kube: Kube) -> None:

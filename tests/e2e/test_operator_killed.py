@@ -78,7 +78,7 @@ def test_operator_killed_twenty_times(workspace: Workspace, kube: Kube, audit: A
     chance = random.Random(seed)
     workspace.put("data/small/a.csv", b"1,2,3")
     workspace.dataset("large", {f"part-{i}.bin": os.urandom(8_000_000) for i in range(8)})
-    workspace.until_dataset_ready("large", timeout=120)
+    workspace.until_dataset_ready("large")
     stage = Stage(workspace, kube.list("Node", "")[0]["metadata"]["name"])
     targets = [PHASES[i % len(PHASES)] for i in range(KILLS)]
     chance.shuffle(targets)
@@ -107,7 +107,7 @@ def _kill_in(stage: Stage, name: str, target: str, chance: random.Random) -> str
     operator_pod.until_leading(kube)
     release = stage.start(name, target)
     order = ("", *PHASES)
-    run = workspace.until_run(name, lambda r: order.index(phase(r)) >= order.index(target), timeout=120)
+    run = workspace.until_run(name, lambda r: order.index(phase(r)) >= order.index(target))
     # The moment, at random within the phase; the phase itself lasts longer than that.
     time.sleep(chance.uniform(0, 0.6))
     run = workspace.get("TrainingRun", name) or run
@@ -118,13 +118,13 @@ def _kill_in(stage: Stage, name: str, target: str, chance: random.Random) -> str
 
 
 def _check_run(workspace: Workspace, name: str) -> None:
-    run = workspace.until_ended(name, timeout=180)
+    run = workspace.until_ended(name)
     assert phase(run) == "Succeeded", (name, run["status"])
     assert [a["number"] for a in run["status"]["attempts"]] == [1], name
     workspace.check_files(run)
     starts = [k for k in workspace.keys(workspace.run_prefix(run)) if k.endswith("starts.txt")]
     assert [workspace.read(key) for key in starts] == [b"started\n"], name
-    workspace.until_run(name, lambda r: r["status"].get("model", {}).get("name"), timeout=120)
+    workspace.until_run(name, lambda r: r["status"].get("model", {}).get("name"))
 
 
 def _check_versions(workspace: Workspace, runs: int) -> None:

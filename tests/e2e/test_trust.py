@@ -131,7 +131,7 @@ def workspace(request: pytest.FixtureRequest, workspaces: dict[str, Workspace]) 
 def holds_everything(workspace: Workspace, run: Object) -> None:
     """The run's files and its model are in the bucket, brought there by pod and operator."""
     workspace.check_files(run)
-    version = workspace.until("ModelVersion", "probe.1", lambda v: phase(v) == "Ready", timeout=90)
+    version = workspace.until("ModelVersion", "probe.1", lambda v: phase(v) == "Ready")
     assert workspace.read("mlops/models/probe/1/model.bin") == b"weights" * 1000
     assert workspace.read_json(version["status"]["item"])["id"] == f"{workspace.name}.probe.1"
 

@@ -51,7 +51,7 @@ def test_a_gpu_class_waits_for_its_resource(workspace: Workspace, gpu_on_the_nod
     assert "nvidia.com/gpu" in message
     body = {"status": {"capacity": {"nvidia.com/gpu": "1"}}}
     workspace.kube.patch("Node", "", gpu_on_the_node, body, subresource="status")
-    workspace.succeeded("gpu", timeout=150)
+    workspace.succeeded("gpu")
 
 
 @pytest.mark.produces("UnknownAcceleratorClass")
@@ -84,7 +84,7 @@ def test_not_permitted(workspace: Workspace) -> None:
     for role in roles:
         workspace.delete("Role", role["metadata"]["name"])
     workspace.run("no-rights")
-    assert "kubectl" in workspace.waits_for("no-rights", "NotPermitted", timeout=90)
+    assert "kubectl" in workspace.waits_for("no-rights", "NotPermitted")
     for role in roles:
         kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
         workspace.apply({**role, **kind, "metadata": {"name": role["metadata"]["name"]}})

@@ -16,7 +16,7 @@ from mlops_operator.storage.client import Bucket
 from mlops_operator.storage.credentials import Credentials
 
 _ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 30.0
+_START_SECONDS = 300.0
 
 
 def find_versitygw() -> Path:

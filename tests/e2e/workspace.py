@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.kube import Kube, NeverHappenedError, Object, Predicate, phase, poll
+from tests.e2e.kube import PATIENCE_SECONDS, Kube, NeverHappenedError, Object, Predicate, phase, poll
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ class Workspace:
     def get(self, kind: str, name: str) -> Object | None:
         return self.kube.get(kind, self.name, name)
 
-    def until(self, kind: str, name: str, predicate: Predicate, timeout: float = 60) -> Object:
+    def until(self, kind: str, name: str, predicate: Predicate, timeout: float = PATIENCE_SECONDS) -> Object:
         return self.kube.until(kind, self.name, name, predicate, timeout)
 
     def delete(self, kind: str, name: str, grace_seconds: int | None = None) -> None:
@@ -63,10 +63,10 @@ class Workspace:
         """Apply a TrainingRun of an inline script."""
         self.apply(training_run(name, script, **spec))
 
-    def until_run(self, name: str, predicate: Predicate, timeout: float = 90) -> Object:
+    def until_run(self, name: str, predicate: Predicate, timeout: float = PATIENCE_SECONDS) -> Object:
         return self.until("TrainingRun", name, predicate, timeout)
 
-    def until_phase(self, name: str, *phases: str, timeout: float = 90) -> Object:
+    def until_phase(self, name: str, *phases: str, timeout: float = PATIENCE_SECONDS) -> Object:
         """Wait for a phase; a run that ends otherwise fails the test at once."""
 
         def reached(run: Object) -> bool:
@@ -77,10 +77,10 @@ class Workspace:
 
         return self.until_run(name, reached, timeout)
 
-    def until_ended(self, name: str, timeout: float = 120) -> Object:
+    def until_ended(self, name: str, timeout: float = PATIENCE_SECONDS) -> Object:
         return self.until_run(name, lambda run: phase(run) in ENDED, timeout)
 
-    def failed(self, name: str, cause: str, timeout: float = 120) -> Object:
+    def failed(self, name: str, cause: str, timeout: float = PATIENCE_SECONDS) -> Object:
         """Wait for the run's end and hold that it failed by this cause; gives ``status.failure``."""
         run = self.until_ended(name, timeout)
         failure = run["status"].get("failure", {})
@@ -88,12 +88,12 @@ class Workspace:
         assert failure["message"], failure
         return dict(failure)
 
-    def succeeded(self, name: str, timeout: float = 120) -> Object:
+    def succeeded(self, name: str, timeout: float = PATIENCE_SECONDS) -> Object:
         run = self.until_ended(name, timeout)
         assert phase(run) == "Succeeded", run["status"]
         return run
 
-    def waits_for(self, name: str, reason: str, timeout: float = 60) -> str:
+    def waits_for(self, name: str, reason: str, timeout: float = PATIENCE_SECONDS) -> str:
         """Wait until the run says why it waits; gives the message."""
         run = self.until_run(name, lambda r: r.get("status", {}).get("reason") == reason, timeout)
         assert phase(run) not in ENDED
@@ -102,7 +102,7 @@ class Workspace:
     def pods(self, run: str) -> list[Object]:
         return self.kube.list("Pod", self.name, f"mlops.eoepca.org/owner-name={run}")
 
-    def until_pod(self, run: str, predicate: Predicate = bool, timeout: float = 60) -> Object:
+    def until_pod(self, run: str, predicate: Predicate = bool, timeout: float = PATIENCE_SECONDS) -> Object:
         pods: list[Object] = []
         for _ in poll(timeout):
             pods = self.pods(run)
@@ -113,7 +113,7 @@ class Workspace:
             f"no pod of {run} in {timeout:.0f} s; seen: {[p.get('status') for p in pods]}"
         )
 
-    def until_no_pods(self, run: str, timeout: float = 90) -> None:
+    def until_no_pods(self, run: str, timeout: float = PATIENCE_SECONDS) -> None:
         for _ in poll(timeout):
             if not self.pods(run):
                 return
@@ -157,7 +157,7 @@ class Workspace:
         source = {"s3": {"uri": f"s3://{self.name}/data/{name}/"}}
         self.apply(resource("TrainingDataset", name, {"version": version, "source": source, **spec}))
 
-    def until_dataset_ready(self, name: str, timeout: float = 90) -> Object:
+    def until_dataset_ready(self, name: str, timeout: float = PATIENCE_SECONDS) -> Object:
         return self.until("TrainingDataset", name, lambda d: phase(d) == "Ready", timeout)
 
 

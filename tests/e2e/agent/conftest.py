@@ -23,7 +23,7 @@ T = TypeVar("T")
 _OPERATOR = Path(__file__).resolve().parents[3] / "operator"
 
 
-def wait_for(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
+def wait_for(condition: Callable[[], T], what: str, seconds: float = 300.0) -> T:
     """Wait until a condition is true; give what it gave."""
     give_up = time.monotonic() + seconds
     while not (value := condition()):
@@ -110,7 +110,7 @@ class Pod:
             self.path("/mlops/run/done.json")
         )
 
-    def acknowledged(self, seconds: float = 240.0) -> dict[str, Any]:
+    def acknowledged(self, seconds: float = 300.0) -> dict[str, Any]:
         ack = self.path("/mlops/run/ack")
         try:
             wait_for(ack.exists, "the acknowledgement", seconds)

@@ -15,7 +15,7 @@ from mlops_operator.storage.credentials import Credentials
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = ROOT / ".state" / "bin" / "versitygw"
 BUCKET = "ws-alice"
-_STARTS_WITHIN_SECONDS = 30.0
+_STARTS_WITHIN_SECONDS = 300.0
 
 
 def binary() -> Path:
