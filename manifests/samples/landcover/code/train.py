@@ -113,6 +113,9 @@ def main() -> None:
 
     model = make_pipeline(scaler, network)
     onnx = to_onnx(model, features[:1], options={"zipmap": False}, target_opset=18)
+    onnx.opset_import.sort(
+        key=lambda opset: opset.domain
+    )  # the exporter's order changes with Python's hash seed
     path = MODEL_DIR / "landcover.onnx"
     path.write_bytes(onnx.SerializeToString())
     print(f"{path}: {path.stat().st_size} bytes")
