@@ -91,7 +91,11 @@ class Lifecycle:
                 self._order.progress_url, places.path(TOKEN_FILE), environment.get("MLOPS_PROGRESS_CA")
             )
         self._reporter = Reporter(
-            endpoint, self._report, self._version, self._order.progress_interval_seconds
+            endpoint,
+            self._report,
+            self._version,
+            self._order.progress_interval_seconds,
+            leave=self._leave_progress,
         )
         self._bucket = open_workspace(places, self._order.bucket, patience_seconds=_PART_PATIENCE_SECONDS)
         self._ended = threading.Event()
@@ -232,7 +236,7 @@ class Lifecycle:
         if outcome.failure is not None:
             _log.error("%s: %s", outcome.failure.cause, outcome.failure.message)
             write_report(self._places.termination_log, outcome.failure)
-        else:
+        if outcome.failure is None or not outcome.failure.cause.startswith("Storage"):
             self._write_progress()
         self._reporter.now(_DELIVERY_SECONDS)
         report = outcome.failure or TerminationReport(cause="Succeeded", message="")
@@ -244,9 +248,12 @@ class Lifecycle:
         """Leave the last report in the bucket, for an operator that no push reached."""
         try:
             body = self._report(int(time.time() * 1000)).model_dump_json(by_alias=True, exclude_none=True)
-            self._bucket.put_bytes(attempt_progress_key(self._order.run), body.encode())
+            self._leave_progress(body.encode())
         except (MlopsError, OSError) as error:
             _log.warning("progress.json is not in the bucket: %s", error)
+
+    def _leave_progress(self, report: bytes) -> None:
+        self._bucket.put_bytes(attempt_progress_key(self._order.run), report)
 
     def _earlier_outcome(self) -> Outcome | None:
         """Give the outcome that a process before this one acknowledged."""

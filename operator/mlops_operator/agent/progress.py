@@ -1,4 +1,7 @@
-"""Pushes progress to the operator. Nothing that goes wrong here ever stops the training."""
+"""Pushes progress to the operator, and leaves it in the bucket where no push arrives.
+
+Nothing that goes wrong here ever stops the training.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from mlops_operator.api.wire import ProgressReport
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 5.0
-_MAX_BACKOFF_SECONDS = 60.0
+_MAX_BACKOFF_SECONDS = 30.0
+# One lost report is an operator that is restarted.
+_FAILURES_BEFORE_LEAVING = 2
 _REFUSED_FOR_GOOD = frozenset({413, 422})
 _NO_CONTENT = 204
 
@@ -83,6 +88,8 @@ class Reporter:
         Gives the report for a sequence number.
     version
         Gives a value that differs when there is something new to say.
+    leave
+        Puts a report where the operator looks for it when nothing arrives; it may raise anything.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class Reporter:
         build: Callable[[int], ProgressReport],
         version: Callable[[], object],
         interval_seconds: float,
+        leave: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._endpoint = endpoint
         self._build = build
@@ -98,6 +106,8 @@ class Reporter:
         self._interval = interval_seconds
         self._sequence = 0
         self._sent: object = None
+        self._leave = leave
+        self._failures = 0
         self._wake = threading.Event()
         self._stopping = False
         self._delivered = threading.Condition()
@@ -123,33 +133,42 @@ class Reporter:
             self._thread.join(_TIMEOUT_SECONDS + 1)
 
     def _loop(self) -> None:
-        failures = 0
         while not self._stopping:
             version = self._version()
             if version != self._sent:
-                failures = 0 if self._send(version) else failures + 1
-            pause = (
-                self._interval if not failures else min(_MAX_BACKOFF_SECONDS, self._interval * 2**failures)
-            )
+                self._send(version)
+            pause = min(_MAX_BACKOFF_SECONDS, self._interval * 2**self._failures)
             self._wake.wait(pause)
             self._wake.clear()
 
-    def _send(self, version: object) -> bool:
+    def _send(self, version: object) -> None:
         if self._endpoint is None:
-            return True
+            return
         # Rises over restarts of this process too.
         self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
+        body = b""
         try:
             body = self._build(self._sequence).model_dump_json(by_alias=True, exclude_none=True).encode()
             self._endpoint.push(body)
         except PushFailed as error:
             _log.warning("the operator did not take the progress: %s", error)
             if not error.final:
-                return False
+                self._failed(body)
+                return
         except Exception:  # noqa: BLE001 - never stops the training
             _log.exception("progress cannot be reported")
-            return False
+            self._failed(body)
+            return
+        self._failures = 0
         with self._delivered:
             self._sent = version
             self._delivered.notify_all()
-        return True
+
+    def _failed(self, body: bytes) -> None:
+        self._failures += 1
+        if self._failures < _FAILURES_BEFORE_LEAVING or not body:
+            return
+        try:
+            self._leave(body)
+        except Exception as error:  # noqa: BLE001 - never stops the training
+            _log.warning("progress.json is not in the bucket: %s", error)

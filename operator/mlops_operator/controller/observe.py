@@ -55,6 +55,7 @@ class Observer:
                 if _is_made_by(model, parent.uid)
             },
             progress=self._progress.of(parent.uid),
+            heard_at=self._progress.heard_at(parent.uid),
             outcomes=self._outcomes,
         )
 

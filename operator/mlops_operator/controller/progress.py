@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 from mlops_operator.api.wire import ProgressReport
 
 
 class ProgressBoard:
     """Reports by the uid of their run; an older one never replaces a newer one."""
 
-    def __init__(self) -> None:
-        self._reports: dict[str, ProgressReport] = {}
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._reports: dict[str, tuple[ProgressReport, datetime]] = {}
 
     def take(self, report: ProgressReport) -> bool:
         """Keep a report; False if it is older than the one known, or the same again."""
         known = self._reports.get(report.run.uid)
-        if known is not None and _order(report) <= _order(known):
+        if known is not None and _order(report) <= _order(known[0]):
             return False
-        self._reports[report.run.uid] = report
+        self._reports[report.run.uid] = (report, self._now())
         return True
 
     def of(self, run_uid: str) -> ProgressReport | None:
-        return self._reports.get(run_uid)
+        known = self._reports.get(run_uid)
+        return known[0] if known is not None else None
+
+    def heard_at(self, run_uid: str) -> datetime | None:
+        """Give the time at which the last report arrived."""
+        known = self._reports.get(run_uid)
+        return known[1] if known is not None else None
 
     def forget(self, run_uid: str) -> None:
         self._reports.pop(run_uid, None)

@@ -22,7 +22,7 @@ from mlops_operator.storage.dataset_manifest import read_dataset_manifest
 from mlops_operator.storage.layout import dataset_manifest_key
 from mlops_operator.storage.model_store import store_model
 from mlops_operator.storage.publish import publish_dataset, publish_model
-from mlops_operator.storage.run_manifest import read_run_manifest, verify_files
+from mlops_operator.storage.run_manifest import read_progress, read_run_manifest, verify_files
 
 _T = TypeVar("_T")
 
@@ -56,6 +56,7 @@ class StorageEffects:
             e.CheckWorkspace: self._check_workspace,
             e.CheckSecret: self._check_secret,
             e.ReadRunManifest: self._read_run_manifest,
+            e.ReadProgress: self._read_progress,
             e.ReadDatasetManifest: self._read_dataset_manifest,
             e.ClaimVersion: self._claim_version,
             e.StoreModel: self._store_model,
@@ -103,6 +104,15 @@ class StorageEffects:
                 return e.RunManifestRead(at, None)
             manifest, digest = found
             return e.RunManifestRead(at, manifest, digest, verify_files(bucket, manifest))
+
+        return await self._in_thread(effect, read)
+
+    async def _read_progress(self, effect: e.ReadProgress) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def read() -> e.Outcome:
+            found = read_progress(bucket, effect.run_name, effect.run_uid, effect.attempt)
+            return e.ProgressRead(self._now(), found)
 
         return await self._in_thread(effect, read)
 

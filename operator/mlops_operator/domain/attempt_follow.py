@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ResolvedStatus, RunPhase, TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, outcome, phase
+from mlops_operator.domain import live, outcome, phase, progress_reading
 from mlops_operator.domain.attempt import Attempt, accelerator_text
 from mlops_operator.domain.attempt_end import cancel_deletes, end
 from mlops_operator.domain.manifest_reading import Reading, read
@@ -35,6 +35,9 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
     if ended is not None and _image_is_coming(status, attempt, reading, now):
         return Step(run.status, again_seconds=1.0)
     if ended is not None:
+        unread = progress_reading.last_word(observed, attempt, reading.state)
+        if unread is not None:
+            return Step(status, effects=(*reading.effects, unread))
         return end(run, status, attempt, ended, reading=reading, settings=settings, now=now)
     deletes = cancel_deletes(run, attempt)
     waiting = _waiting(run, attempt, reading, settings, now)
@@ -44,12 +47,15 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
         return Step(run.status, effects=reading.effects, again_seconds=fresh)
     step = wait(status, where, waiting) if waiting is not None else Step(normal(status, where))
     late = until_volumes_are_late(attempt.pod, now)
+    looking = progress_reading.look(observed, attempt, now)
     podless = float(POD_PATIENCE_SECONDS) if attempt.pod is None and waiting is None else None
     return replace(
         step,
         delete_jobs=deletes,
-        effects=reading.effects,
-        again_seconds=earliest(step.again_seconds, reading.again_seconds, late, podless),
+        effects=(*reading.effects, *looking.effects),
+        again_seconds=earliest(
+            step.again_seconds, reading.again_seconds, looking.again_seconds, late, podless
+        ),
     )
 
 

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlops_operator.api.modelversion import ModelFileStatus
-from mlops_operator.api.wire import BucketHint, DatasetManifest, RunIdentity, RunManifest
+from mlops_operator.api.wire import (
+    BucketHint,
+    DatasetManifest,
+    ProgressReport,
+    RunIdentity,
+    RunManifest,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,16 @@ class ReadRunManifest(Effect):
 
     run_name: str
     run_uid: str
+    moment: str = ""
+
+
+@dataclass(frozen=True)
+class ReadProgress(Effect):
+    """Read what an agent left in the bucket since its reports do not arrive; ``moment`` as in ReadRunManifest."""
+
+    run_name: str
+    run_uid: str
+    attempt: int
     moment: str = ""
 
 
@@ -148,6 +164,11 @@ class RunManifestRead(Outcome):
     manifest: RunManifest | None
     digest: str | None = None
     files_verified: bool = False
+
+
+@dataclass(frozen=True)
+class ProgressRead(Outcome):
+    report: ProgressReport | None
 
 
 @dataclass(frozen=True)

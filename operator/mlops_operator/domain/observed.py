@@ -75,6 +75,7 @@ class ObservedRun:
     datasets: Mapping[str, TrainingDataset] = field(default_factory=dict)  # by name; of the namespace
     model_versions: Mapping[str, ModelVersion] = field(default_factory=dict)  # made by this run, by name
     progress: ProgressReport | None = None  # the last one of the current attempt
+    heard_at: datetime | None = None  # when it arrived
     outcomes: Outcomes = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ENDED
-from mlops_operator.domain import acceptance
+from mlops_operator.domain import acceptance, progress_reading
 from mlops_operator.domain.after_end import after_end
 from mlops_operator.domain.attempt import find_attempt
 from mlops_operator.domain.attempt_end import cancelled_unstarted
@@ -33,6 +33,7 @@ def plan_run(observed: ObservedRun, settings: Settings, now: datetime) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return Plan(settled=True)  # owner references do the rest
     now = whole_second(now)
+    observed = progress_reading.with_bucket(observed)
     if run.status.phase in ENDED:
         step = after_end(observed, settings, now)
     elif not run.status.attempts:

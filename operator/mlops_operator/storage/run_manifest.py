@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mlops_operator.api.wire import RunIdentity, RunManifest
+from mlops_operator.api.wire import ProgressReport, RunIdentity, RunManifest
 from mlops_operator.errors import IntegrityError
 from mlops_operator.storage.documents import read_document
-from mlops_operator.storage.layout import attempt_file_key, run_manifest_key
+from mlops_operator.storage.layout import attempt_file_key, attempt_progress_key, run_manifest_key
 from mlops_operator.storage.objects import Objects
 
 
@@ -22,6 +22,19 @@ def read_run_manifest(bucket: Objects, run: str, uid: str) -> tuple[RunManifest,
     if found is not None and (found[0].run.name, found[0].run.uid) != (run, uid):
         raise IntegrityError(f"s3://{bucket.name}/{key} is the manifest of another run: {found[0].run.uid}")
     return found
+
+
+def read_progress(bucket: Objects, run: str, uid: str, attempt: int) -> ProgressReport | None:
+    """Read the report that the agent of an attempt left; None where there is none, or none of this run.
+
+    Raises
+    ------
+    IntegrityError
+        It is no report.
+    """
+    key = attempt_progress_key(RunIdentity(name=run, namespace="", uid=uid, attempt=attempt))
+    found = read_document(bucket, key, ProgressReport)
+    return found[0] if found is not None and found[0].run.uid == uid else None
 
 
 def verify_files(bucket: Objects, manifest: RunManifest) -> bool:

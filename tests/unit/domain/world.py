@@ -31,6 +31,8 @@ from mlops_operator.domain.effects import (
     Effect,
     Failed,
     Outcome,
+    ProgressRead,
+    ReadProgress,
     ReadRunManifest,
     RunManifestRead,
     SecretPresent,
@@ -253,6 +255,8 @@ class World:
                 return RunManifestRead(
                     self.now, self.manifest, "sha256:m" if there else None, files_verified=there
                 )
+            case ReadProgress():
+                return ProgressRead(self.now, self._report())
             case ClaimVersion():
                 mine = next((v for v, owner in self.claims.items() if owner == effect.owner), None)
                 version = mine or str(len(self.claims) + 1)
