@@ -99,7 +99,7 @@ e2e: cluster images services deploy ## The tests on the real cluster (ARGS="-k w
 # One pytest, so that its closing line counts everything.
 .PHONY: test
 test: lint schemas cluster images services deploy ## Everything that continuous integration runs
-	@pytest -n 4 --dist loadscope --no-loadscope-reorder tests/unit tests/e2e $(ARGS)
+	@pytest -n 4 --dist loadscope --no-loadscope-reorder --durations=30 --durations-min=5 tests/unit tests/e2e $(ARGS)
 
 .PHONY: bench
 bench: cluster images services deploy ## Measure, side by side; prints a table

@@ -6,7 +6,7 @@ import fcntl
 import re
 import secrets
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.remote import Producer
@@ -105,9 +105,6 @@ def _workspace(kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:
 # --- who may be on the cluster at a time ---------------------------------------------------------------------
 
 
-_TURN = pytest.StashKey[IO[str]]()
-
-
 # One process runs the tests of a group, in their order: those that disrupt, and those that share the demo's workspace
 # or change the node's GPUs.
 _GROUPS = {
@@ -115,11 +112,50 @@ _GROUPS = {
     "test_operator": "disruptive",
     "test_operator_killed": "disruptive",
     "test_trust": "disruptive",
-    "test_zz_audit": "disruptive",
+    "test_zz_audit": "audit",
     "test_demo": "demo",
     "test_docs": "demo",
     "test_waiting": "demo",
 }
+# It judges what all other tests left in the API server's log.
+_LAST = "test_zz_audit"
+# Servers and processes of their own, and no cluster.
+_WITHOUT_CLUSTER = frozenset({"agent", "storage"})
+
+
+class Turns:
+    """Which tests may run beside which, among the processes of one session.
+
+    Two files are locked. ``cluster``: shared by the tests on the cluster, held alone by one that disrupts. ``session``:
+    shared by every process until its last test has ended, held alone by the test that judges all others.
+    """
+
+    def __init__(self) -> None:
+        STATE.mkdir(exist_ok=True)
+        self._cluster = (STATE / "e2e.lock").open("w")
+        self._session = (STATE / "e2e-session.lock").open("w")
+        fcntl.flock(self._session, fcntl.LOCK_SH)
+
+    def begin(self, item: pytest.Item) -> None:
+        if _is_last(item):
+            fcntl.flock(self._session, fcntl.LOCK_UN)
+            fcntl.flock(self._session, fcntl.LOCK_EX)
+        if _needs_cluster(item):
+            fcntl.flock(self._cluster, fcntl.LOCK_EX if _is_disruptive(item) else fcntl.LOCK_SH)
+
+    def end(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Let the others go on, unless the next test disrupts as well."""
+        if nextitem is None or not (_is_disruptive(item) and _is_disruptive(nextitem)):
+            fcntl.flock(self._cluster, fcntl.LOCK_UN)
+        if nextitem is None:
+            fcntl.flock(self._session, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        self._cluster.close()
+        self._session.close()
+
+
+_TURNS = pytest.StashKey[Turns]()
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
@@ -135,35 +171,49 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the disruptive tests last."""
-    items.sort(key=_is_disruptive)
+    """Put first what is alone on the cluster, and beside it what needs none."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    if _is_last(item):
+        return 3
+    if _is_disruptive(item):
+        return 0
+    return 2 if _needs_cluster(item) else 1
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
-    """Let a disruptive test wait until it is alone on the cluster, and stay so until the next one is not."""
+    """Let a test wait for its turn."""
     stash = item.config.stash
-    if _TURN not in stash:
-        STATE.mkdir(exist_ok=True)
-        stash[_TURN] = (STATE / "e2e.lock").open("w")
-    fcntl.flock(stash[_TURN], fcntl.LOCK_EX if _is_disruptive(item) else fcntl.LOCK_SH)
+    turns = stash[_TURNS] if _TURNS in stash else stash.setdefault(_TURNS, Turns())
+    turns.begin(item)
     try:
         return (yield)
     finally:
-        if nextitem is None or not (_is_disruptive(item) and _is_disruptive(nextitem)):
-            fcntl.flock(stash[_TURN], fcntl.LOCK_UN)
+        turns.end(item, nextitem)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Close the lock."""
-    if _TURN in config.stash:
-        config.stash[_TURN].close()
+    """Close the locks."""
+    if _TURNS in config.stash:
+        config.stash[_TURNS].close()
 
 
 def _is_disruptive(item: pytest.Item) -> bool:
     return item.get_closest_marker("disruptive") is not None
+
+
+def _is_last(item: pytest.Item) -> bool:
+    return item.path.stem == _LAST
+
+
+def _needs_cluster(item: pytest.Item) -> bool:
+    within = item.path.relative_to(ROOT / "tests").parts
+    return within[0] == "e2e" and within[1] not in _WITHOUT_CLUSTER
 
 
 # --- what there is to see when a test fails -----------------------------------------------------------------
