@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from mlops_operator.controller import health
 from mlops_operator.controller.certificates import CertificateKeeper, Certificates
-from mlops_operator.controller.effects import EffectPool
+from mlops_operator.controller.effects import ByKind, EffectPool
 from mlops_operator.controller.events import EventRecorder
 from mlops_operator.controller.execute import Executor
 from mlops_operator.controller.identity import own_identity
@@ -27,6 +27,7 @@ from mlops_operator.controller.metrics import Metrics
 from mlops_operator.controller.observe import Observer
 from mlops_operator.controller.outcomes import Outcomes
 from mlops_operator.controller.planning import DomainPlanner
+from mlops_operator.controller.pod_trial import PodTrial
 from mlops_operator.controller.progress import ProgressBoard
 from mlops_operator.controller.progress_endpoint import ProgressEndpoint, RateLimit, TokenCache
 from mlops_operator.controller.queue import WorkQueue
@@ -39,6 +40,7 @@ from mlops_operator.controller.transport import HttpTransport, KubeError, load_c
 from mlops_operator.controller.trust import write_bundle
 from mlops_operator.controller.watch import Watcher
 from mlops_operator.controller.workspaces import Workspaces
+from mlops_operator.domain.effects import TryPod
 from mlops_operator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -97,8 +99,9 @@ class Operator:
         self._threads = ThreadPoolExecutor(options.effect_threads, thread_name_prefix="effect")
         self._tasks: set[asyncio.Task[Any]] = set()
         outcomes, progress = Outcomes(), ProgressBoard()
+        storage = StorageEffects(self._workspaces(kube), self._threads, self._progress_ca)
         self._effects = EffectPool(
-            StorageEffects(self._workspaces(kube), self._threads, self._progress_ca),
+            ByKind({TryPod: PodTrial(kube).run}, storage),
             outcomes,
             wake=self._wake,
             count=self._metrics.count_effect,

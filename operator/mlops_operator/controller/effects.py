@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from mlops_operator import errors
 from mlops_operator.controller.keys import Key
@@ -49,6 +49,26 @@ class Runner(Protocol):
     """Does one effect; see ``storage_effects.StorageEffects``."""
 
     async def run(self, effect: Effect) -> Outcome: ...
+
+
+class ByKind:
+    """Gives each kind of effect to the one who does it.
+
+    Parameters
+    ----------
+    others
+        Who does what is not named.
+    """
+
+    def __init__(
+        self, named: Mapping[type[Effect], Callable[[Any], Awaitable[Outcome]]], others: Runner
+    ) -> None:
+        self._named = named
+        self._others = others
+
+    async def run(self, effect: Effect) -> Outcome:
+        """Do an effect (see ``Runner``)."""
+        return await self._named.get(type(effect), self._others.run)(effect)
 
 
 class EffectPool:

@@ -21,6 +21,7 @@ from mlops_operator.controller.transport import (
     Object,
 )
 from mlops_operator.controller.views import job_view
+from mlops_operator.domain import denials
 from mlops_operator.domain.effects import Create
 from mlops_operator.domain.plan import Event, Plan
 
@@ -189,9 +190,9 @@ class Executor:
         try:
             metadata = await self._kube.create(resource, namespace, body)
         except (Forbidden, Invalid) as error:
-            cause = refusal_cause(error)
+            cause, message = refusal(error, namespace)
             log.warning("%s %s was refused (%s): %s", resource.kind, name, cause, error)
-            self._refusals.refused(parent.key, create, cause, refusal_message(error, resource, namespace))
+            self._refusals.refused(parent.key, create, cause, message)
             self._wake(parent.key)
             return None
         except AlreadyExists:
@@ -223,18 +224,11 @@ class Executor:
             self._store.foreign_found(namespace, view)
 
 
-def refusal_cause(error: KubeError) -> str:
-    """Tell a quota from a missing right, and both from a wrong object."""
+def refusal(error: KubeError, namespace: str) -> tuple[str, str]:
+    """Give the cause and the message of a refused POST: a wrong object, a quota, a missing right, or a policy."""
     if isinstance(error, Invalid):
-        return "Invalid"
-    return "QuotaExceeded" if "exceeded quota" in str(error) else "NotPermitted"
-
-
-def refusal_message(error: KubeError, resource: Resource, namespace: str) -> str:
-    """Say what was refused and, where a right is missing, which command grants it."""
-    if refusal_cause(error) != "NotPermitted" or "cannot create resource" not in str(error):
-        return str(error)
-    return (
-        f"the operator may not create {resource.plural} in namespace {namespace}: the namespace is no workspace yet."
-        f" Grant it with `kubectl -n {namespace} apply -f manifests/components/workspace/role.yaml`"
-    )
+        return "Invalid", str(error)
+    denial = denials.read(error.said, namespace)
+    if denial.reason == "PodRefused":
+        return "NotPermitted", str(error)
+    return denial.reason, denial.message

@@ -14,6 +14,7 @@ core                        pods                     list, watch                
 events.k8s.io               events                   create                                      cluster
 authentication.k8s.io       tokenreviews             create                                      cluster
 batch                       jobs                     create, get, delete                         workspace
+core                        pods                     create (dryRun=All)                         workspace
 mlops.eoepca.org            modelversions            create                                      workspace
 core                        secrets                  get                                         workspace
 coordination.k8s.io         leases                   create, get, update                         operator's namespace
@@ -186,6 +187,16 @@ class Kube:
         )
         metadata: Object = answer["metadata"]
         return metadata
+
+    async def try_create(self, resource: Resource, namespace: str, body: Object) -> None:
+        """POST without making anything: quota and admission answer as if it were meant."""
+        await self._transport.request(
+            "POST",
+            resource.path(namespace),
+            query={**_MANAGER, "dryRun": "All"},
+            body=body,
+            accept=METADATA,
+        )
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """Delete a Job and, in the background, its pods.

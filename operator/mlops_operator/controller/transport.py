@@ -31,11 +31,22 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 
 class KubeError(MlopsError):
-    """The API server did not do what was asked; ``status`` is its HTTP code, 0 where it did not answer."""
+    """The API server did not do what was asked.
 
-    def __init__(self, message: str, *, status: int = 0, retry_after_seconds: float | None = None) -> None:
+    Attributes
+    ----------
+    status
+        Its HTTP code, 0 where it did not answer.
+    said
+        Its own words, without what was asked of it.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, retry_after_seconds: float | None = None, said: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.said = said or message
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -115,7 +126,10 @@ def error_of(status: int, body: str, what: str, retry_after: str | None = None) 
         kind = Gone
     seconds = float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
     return kind(
-        f"{what}: {status} {reason or message}: {message}", status=status, retry_after_seconds=seconds
+        f"{what}: {status} {reason or message}: {message}",
+        status=status,
+        retry_after_seconds=seconds,
+        said=message,
     )
 
 

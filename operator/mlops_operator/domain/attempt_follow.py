@@ -6,20 +6,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ResolvedStatus, RunPhase, TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, outcome, phase, progress_reading
+from mlops_operator.domain import live, outcome, phase, podless, progress_reading
 from mlops_operator.domain.attempt import Attempt, accelerator_text
 from mlops_operator.domain.attempt_end import cancel_deletes, end
 from mlops_operator.domain.manifest_reading import Reading, read
 from mlops_operator.domain.observed import ObservedRun
+from mlops_operator.domain.podless import Podless
 from mlops_operator.domain.step import QUEUED_GRACE_SECONDS, Step, normal, wait
 from mlops_operator.domain.times import earliest, seconds_between
-from mlops_operator.domain.waiting import (
-    POD_PATIENCE_SECONDS,
-    Waiting,
-    for_missing_pod,
-    for_pod,
-    until_volumes_are_late,
-)
+from mlops_operator.domain.waiting import Waiting, for_pod, until_volumes_are_late
 from mlops_operator.settings import Settings
 
 # How long the end of a run waits for the pod to say which image it ran, in seconds.
@@ -40,23 +35,28 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
             return Step(status, effects=(*reading.effects, unread))
         return end(run, status, attempt, ended, reading=reading, settings=settings, now=now)
     deletes = cancel_deletes(run, attempt)
-    waiting = _waiting(run, attempt, reading, settings, now)
+    missing = _missing_pod(observed, attempt, now)
+    waiting = _waiting(run, attempt, reading, settings, now) or missing.waiting
     where = phase.derive(run.status.phase, attempt.pod, attempt.report)
     fresh = _is_fresh(run, attempt, where, waiting, now)
+    effects = (*reading.effects, *missing.effects)
     if fresh > 0:
-        return Step(run.status, effects=reading.effects, again_seconds=fresh)
+        return Step(run.status, effects=effects, again_seconds=fresh)
     step = wait(status, where, waiting) if waiting is not None else Step(normal(status, where))
     late = until_volumes_are_late(attempt.pod, now)
     looking = progress_reading.look(observed, attempt, now)
-    podless = float(POD_PATIENCE_SECONDS) if attempt.pod is None and waiting is None else None
-    return replace(
-        step,
-        delete_jobs=deletes,
-        effects=(*reading.effects, *looking.effects),
-        again_seconds=earliest(
-            step.again_seconds, reading.again_seconds, looking.again_seconds, late, podless
-        ),
+    again = earliest(
+        step.again_seconds, reading.again_seconds, missing.again_seconds, looking.again_seconds, late
     )
+    return replace(step, delete_jobs=deletes, effects=(*effects, *looking.effects), again_seconds=again)
+
+
+def _missing_pod(observed: ObservedRun, attempt: Attempt, now: datetime) -> Podless:
+    """Say why the Job has no pod, where it should have one."""
+    if attempt.pod is not None or attempt.facts.deleted or observed.run.spec.cancel:
+        return Podless()
+    namespace = observed.run.metadata.namespace
+    return podless.look(attempt.name, namespace, attempt.recorded.start_time, observed.outcomes, now)
 
 
 def _image_is_coming(status: TrainingRunStatus, attempt: Attempt, reading: Reading, now: datetime) -> bool:
@@ -88,7 +88,7 @@ def _waiting(
     if attempt.facts.deleted:
         return Waiting("Terminating", "The pod or its Job was deleted; it has time to upload what it has.")
     if attempt.pod is None:
-        return for_missing_pod(attempt.name, namespace, attempt.recorded.start_time, now)
+        return None
     found = for_pod(attempt.pod, namespace, now, accelerator=accelerator_text(run.spec, settings))
     if found is not None and found.reason == "ImagePull" == run.status.reason and run.status.message:
         return replace(found, message=run.status.message)  # the kubelet tells the same in turns

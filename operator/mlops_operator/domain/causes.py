@@ -106,8 +106,8 @@ ROWS: tuple[Row, ...] = (
     ),
     _waiting(
         "QuotaExceeded",
-        "The namespace's quota leaves no room for the Job.",
-        "The message has the quota's numbers; free some of it, or raise it.",
+        "A ResourceQuota leaves no room for the Job or its pod, or a LimitRange forbids what it asks for.",
+        "The message has the numbers (requested, used, hard); it starts by itself when there is room.",
     ),
     _waiting(
         "JobNameTaken",
@@ -116,8 +116,13 @@ ROWS: tuple[Row, ...] = (
     ),
     _waiting(
         "PodNotCreated",
-        "Kubernetes has made no pod for the Job yet.",
-        "A quota or an admission policy may refuse it; look at the Job's events.",
+        "Kubernetes has made no pod for the Job, and the API server does not say why.",
+        "It mostly comes within a minute; the message says where to look if not.",
+    ),
+    _waiting(
+        "PodRefused",
+        "The API server refuses the pod: a service account or priority class is missing, or a policy is against it.",
+        "The message has the server's or the policy's own words.",
     ),
     _waiting("Cancelling", "The run was cancelled; it has time to upload what it has.", "Nothing."),
     _waiting(

@@ -19,7 +19,7 @@ from mlops_operator.api.trainingdataset import (
     TrainingDatasetStatus,
 )
 from mlops_operator.api.wire import TerminationReport
-from mlops_operator.domain import prerequisites, publication, retention
+from mlops_operator.domain import podless, prerequisites, publication, retention
 from mlops_operator.domain.conditions import Claim, clip, find, kstatus, settle
 from mlops_operator.domain.effects import (
     CheckSecret,
@@ -36,16 +36,11 @@ from mlops_operator.domain.observed import JobView, ObservedDataset, PodView
 from mlops_operator.domain.outcome import is_lost, read_report
 from mlops_operator.domain.pinning import GIT_KEYS
 from mlops_operator.domain.plan import Event, Object, Plan
+from mlops_operator.domain.podless import Podless
 from mlops_operator.domain.retry import backoff_seconds, is_mended_outside, seconds_until_again
 from mlops_operator.domain.snapshot_job import snapshot_job, source_secret
 from mlops_operator.domain.times import earliest, seconds_between, whole_second
-from mlops_operator.domain.waiting import (
-    Waiting,
-    for_missing_pod,
-    for_pod,
-    name_taken,
-    until_volumes_are_late,
-)
+from mlops_operator.domain.waiting import Waiting, for_pod, name_taken, until_volumes_are_late
 from mlops_operator.settings import Settings
 
 KIND = "TrainingDataset"
@@ -232,16 +227,18 @@ def _under_way(
     observed = replace(observed, dataset=dataset.model_copy(update={"status": status}))
     if _is_over(own_job, pod):
         return _ended(observed, recorded, pod, now)
-    waiting = (
-        for_pod(pod, dataset.metadata.namespace, now)
-        if pod is not None
-        else for_missing_pod(snapshot.job, dataset.metadata.namespace, snapshot.start_time, now)
-    )
-    late = until_volumes_are_late(pod, now) if pod is not None else 10.0
-    if waiting is not None:
-        return replace(_wait(status, "Snapshotting", waiting), again_seconds=late)
+    namespace = dataset.metadata.namespace
+    if pod is not None:
+        missing = Podless(for_pod(pod, namespace, now), again_seconds=until_volumes_are_late(pod, now))
+    else:
+        missing = podless.look(snapshot.job, namespace, snapshot.start_time, observed.outcomes, now)
     message = f"Version {snapshot.version} is being made: its files are listed and read."
-    return Step(_at(status, "Snapshotting", "Snapshotting", message), again_seconds=late)
+    step = (
+        _wait(status, "Snapshotting", missing.waiting)
+        if missing.waiting is not None
+        else Step(_at(status, "Snapshotting", "Snapshotting", message))
+    )
+    return replace(step, effects=missing.effects, again_seconds=missing.again_seconds)
 
 
 def _unmade(

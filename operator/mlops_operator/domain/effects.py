@@ -72,6 +72,13 @@ class ReadDatasetManifest(Effect):
 
 
 @dataclass(frozen=True)
+class TryPod(Effect):
+    """Ask the API server whether it would take the pod of a Job that has none; gives PodTried."""
+
+    job: str
+
+
+@dataclass(frozen=True)
 class Create(Effect):
     """Key of a refused POST; never in a plan's effects.
 
@@ -155,6 +162,13 @@ class WorkspaceReady(Outcome):
 @dataclass(frozen=True)
 class SecretPresent(Outcome):
     name: str
+
+
+@dataclass(frozen=True)
+class PodTried(Outcome):
+    """``refusal``: the API server's own words; None: it would take the pod."""
+
+    refusal: str | None
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ UNSEEN: set[tuple[Kind, str]] = {
     ("Waiting", "ContainerCrashes"),
     ("Waiting", "QuotaExceeded"),
     ("Waiting", "PodNotCreated"),
+    ("Waiting", "PodRefused"),
     ("Waiting", "Cancelling"),
     ("Waiting", "Terminating"),
     ("NotAccepted", "TolerationNotAllowed"),

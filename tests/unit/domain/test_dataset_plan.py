@@ -17,8 +17,10 @@ from mlops_operator.domain.effects import (
     Effect,
     ItemPublished,
     Outcome,
+    PodTried,
     PublishDatasetItem,
     ReadDatasetManifest,
+    TryPod,
     WorkspaceReady,
 )
 from mlops_operator.domain.observed import ObservedDataset
@@ -91,6 +93,8 @@ class Desk:
                 )
                 there = effect.version in self.in_bucket
                 return DatasetManifestRead(self.now, manifest if there else None, "key", 2)
+            case TryPod():
+                return PodTried(self.now, None)
             case PublishDatasetItem():
                 return ItemPublished(self.now, f"stac/{effect.version}.json")
         raise AssertionError(effect)

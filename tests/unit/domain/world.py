@@ -31,11 +31,13 @@ from mlops_operator.domain.effects import (
     Effect,
     Failed,
     Outcome,
+    PodTried,
     ProgressRead,
     ReadProgress,
     ReadRunManifest,
     RunManifestRead,
     SecretPresent,
+    TryPod,
     VersionClaimed,
     WorkspaceReady,
 )
@@ -257,6 +259,8 @@ class World:
                 )
             case ReadProgress():
                 return ProgressRead(self.now, self._report())
+            case TryPod():
+                return PodTried(self.now, None)
             case ClaimVersion():
                 mine = next((v for v, owner in self.claims.items() if owner == effect.owner), None)
                 version = mine or str(len(self.claims) + 1)
