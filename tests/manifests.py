@@ -83,8 +83,69 @@ FULL: dict[str, Object] = {
                     "tolerationSeconds": 60,
                 },
             ],
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                            {
+                                "matchExpressions": [
+                                    {"key": "gpu", "operator": "In", "values": ["a100", "h100"]}
+                                ]
+                            },
+                            {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["n"]}]},
+                        ]
+                    },
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        {
+                            "weight": 100,
+                            "preference": {"matchExpressions": [{"key": "ssd", "operator": "Exists"}]},
+                        }
+                    ],
+                },
+                "podAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        {"labelSelector": {"matchLabels": {"app": "cache"}}, "topologyKey": "zone"}
+                    ]
+                },
+                "podAntiAffinity": {
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        {
+                            "weight": 1,
+                            "podAffinityTerm": {
+                                "labelSelector": {
+                                    "matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]
+                                },
+                                "topologyKey": "kubernetes.io/hostname",
+                            },
+                        }
+                    ]
+                },
+            },
+            "priorityClassName": "training",
+            "runtimeClassName": "nvidia",
         },
-        "pod": {"imagePullSecrets": [{"name": "registry"}], "imagePullPolicy": "IfNotPresent"},
+        "pod": {
+            "imagePullSecrets": [{"name": "registry"}],
+            "imagePullPolicy": "IfNotPresent",
+            "serviceAccountName": "trainer",
+            "volumes": [
+                {
+                    "name": "settings",
+                    "configMap": {"name": "c", "items": [{"key": "a", "path": "b/a", "mode": 256}]},
+                },
+                {"name": "keys", "secret": {"secretName": "s", "defaultMode": 288, "optional": True}},
+                {"name": "shared", "persistentVolumeClaim": {"claimName": "data", "readOnly": True}},
+                {"name": "room", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+                {"name": "more", "emptyDir": {}},
+                {"name": "nas", "nfs": {"server": "nas.example.org", "path": "/export", "readOnly": True}},
+            ],
+            "volumeMounts": [
+                {"name": "shared", "mountPath": "/mlops/code/shared", "subPath": "wine", "readOnly": True},
+                {"name": "room", "mountPath": "/room"},
+            ],
+            "sharedMemory": "512Mi",
+            "scratch": {"size": "200Gi", "storageClassName": "fast", "mountPath": "/scratch"},
+        },
         "metrics": {"sources": [{"type": "JSONLines", "path": "logs/metrics.jsonl"}]},
         "deadlineSeconds": 3600,
         "outputs": {
@@ -169,6 +230,14 @@ def _mount(path: str, by: By = "server") -> Refused:
     )
 
 
+def _pod(case: str, says: str, by: By = "schema", **pod: Any) -> Refused:
+    return _run(case, says, by, pod=pod)
+
+
+_NODES = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "In"}]}]}
+_NEIGHBOUR = {"labelSelector": {}, "topologyKey": "zone", "namespaces": ["ws-bob"]}
+
+
 def _inline(case: str, files: dict[str, str], by: By = "server") -> Refused:
     return _run(case, "spec.source.inline.files", by, source={"inline": {"files": files}})
 
@@ -251,6 +320,54 @@ REFUSED: tuple[Refused, ...] = (
         datasets=[{"name": "d"}, {"name": "d", "version": "2"}],
     ),
     _run("glob outside", "spec.datasets[0].include[0]", datasets=[{"name": "d", "include": ["../*"]}]),
+    _pod("volume without a kind", "spec.pod.volumes[0]", "one-of", volumes=[{"name": "v"}]),
+    _pod(
+        "volume of two kinds",
+        "spec.pod.volumes[0]",
+        "one-of",
+        volumes=[{"name": "v", "emptyDir": {}, "configMap": {"name": "c"}}],
+    ),
+    _pod("volume of the node", "hostPath", "one-of", volumes=[{"name": "v", "hostPath": {"path": "/"}}]),
+    _pod(
+        "two volumes of one name",
+        "spec.pod.volumes[1]",
+        "server",
+        volumes=[{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}],
+    ),
+    _pod("volume with a long name", "spec.pod.volumes[0].name", volumes=[{"name": "v" * 57, "emptyDir": {}}]),
+    _pod(
+        "volume over the operator's folders",
+        "spec.pod.volumeMounts[0].mountPath",
+        "server",
+        volumeMounts=[{"name": "v", "mountPath": "/mlops/bin"}],
+    ),
+    _pod(
+        "volume with a way out",
+        "spec.pod.volumeMounts[0].subPath",
+        volumeMounts=[{"name": "v", "mountPath": "/v", "subPath": "../x"}],
+    ),
+    _pod("scratch without a size", "spec.pod.scratch.size", scratch={}),
+    _pod(
+        "scratch over the operator's folders",
+        "spec.pod.scratch.mountPath",
+        "server",
+        scratch={"size": "1Gi", "mountPath": "/mlops/output"},
+    ),
+    _pod("shared memory that is no size", "spec.pod.sharedMemory", sharedMemory="much"),
+    _run(
+        "affinity without values",
+        "values",
+        "server",
+        scheduling={"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _NODES}}},
+    ),
+    _run(
+        "affinity to another namespace",
+        "namespaces",
+        "server",
+        scheduling={
+            "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_NEIGHBOUR]}}
+        },
+    ),
     _mount("data", "schema"),
     _mount("/", "schema"),
     _mount("/data/../mlops/bin", "schema"),

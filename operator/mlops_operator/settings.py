@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError
@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, ValidationError
 from mlops_operator.api.base import Model
 from mlops_operator.api.trainingrun import Toleration
 from mlops_operator.errors import SettingsError
+
+VolumeKind = Literal["configMap", "secret", "persistentVolumeClaim", "emptyDir", "nfs"]
 
 
 class _Strict(Model):
@@ -79,6 +81,12 @@ class Settings(_Strict):
     )
     accelerator_classes: dict[str, AcceleratorClass] = {}
     allowed_toleration_keys: list[str] = []
+    allowed_service_accounts: list[str] = Field(
+        default=["default"], description="ServiceAccounts whose token a training container may get."
+    )
+    allowed_priority_classes: list[str] = []
+    allowed_runtime_classes: list[str] = []
+    allowed_volume_kinds: list[VolumeKind] = ["configMap", "secret", "persistentVolumeClaim", "emptyDir"]
     run_as_user: int = 1000
     grace_period_seconds: int = 60
     upload_seconds: int = 40

@@ -23,14 +23,20 @@ from mlops_operator.api.base import (
     keyed_by,
 )
 from mlops_operator.api.modelversion import ModelMetadata, ModelName, VersionName
+from mlops_operator.api.pods import (
+    VOLUME_MOUNTS,
+    VOLUMES,
+    AbsolutePath,
+    Affinity,
+    Scratch,
+    Volume,
+    VolumeMount,
+    mount_rules,
+)
 from mlops_operator.api.sources import GitSource, InlineSource
 
 RunPhase = Literal["Pending", "Queued", "Staging", "Running", "Uploading", "Succeeded", "Failed", "Cancelled"]
 ENDED: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
-
-
-# An absolute path without . and .. in it, and not the root.
-AbsolutePath = Annotated[str, Field(pattern=r"^(/\.?[^/\s:.][^/\s:]*)+$", max_length=512)]
 
 
 class RunSource(Model):
@@ -132,21 +138,7 @@ class DatasetRef(Model):
         default=None, description="Where the files are in the container; default: /mlops/datasets/<name>."
     )
 
-    rules = (
-        Rule(
-            "!has(self.mountPath) || !(self.mountPath + '/').startsWith('/mlops/')"
-            " || self.mountPath.startsWith('/mlops/code/')",
-            "below /mlops only /mlops/code/… may be named; the rest is the operator's",
-            field_path=".mountPath",
-            reason="FieldValueForbidden",
-        ),
-        Rule(
-            "!has(self.mountPath) || !(self.mountPath in ['/tmp', '/dev/shm', '/dev', '/proc', '/sys', '/etc'])",
-            "a folder of the system is not free: choose another, such as /data",
-            field_path=".mountPath",
-            reason="FieldValueForbidden",
-        ),
-    )
+    rules = mount_rules()
 
 
 class Resources(Model):
@@ -224,6 +216,13 @@ class Scheduling(Model):
     tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(
         default=None, description="Taints of nodes that are tolerated; the platform lists the allowed keys."
     )
+    affinity: Affinity | None = Field(default=None, description="Nodes and neighbours, as in a pod.")
+    priority_class_name: DnsSubdomain | None = Field(
+        default=None, description="PriorityClass of the pod; the platform lists the allowed ones."
+    )
+    runtime_class_name: DnsSubdomain | None = Field(
+        default=None, description="RuntimeClass of the pod; the platform lists the allowed ones."
+    )
 
 
 class PodOptions(Model):
@@ -234,6 +233,26 @@ class PodOptions(Model):
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         default=None, description="When the image is pulled; default: as Kubernetes does by its tag."
+    )
+    service_account_name: DnsSubdomain | None = Field(
+        default=None,
+        description="ServiceAccount whose token the training container gets; the platform lists the allowed ones."
+        " Default: no token of the API server.",
+    )
+    volumes: Annotated[list[Volume], Field(max_length=32)] = Field(
+        default=[],
+        description="Volumes of this namespace; the platform lists the allowed kinds.",
+        json_schema_extra=VOLUMES,
+    )
+    volume_mounts: Annotated[list[VolumeMount], Field(max_length=32)] = Field(
+        default=[], description="Where the volumes are.", json_schema_extra=VOLUME_MOUNTS
+    )
+    shared_memory: Quantity | None = Field(
+        default=None,
+        description="Size of /dev/shm, which counts against the memory limit; default: half of that limit.",
+    )
+    scratch: Scratch | None = Field(
+        default=None, description="Room for files that are needed only while it trains."
     )
 
 

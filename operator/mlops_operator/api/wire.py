@@ -43,6 +43,7 @@ Cause = Literal[
     "StorageUnavailable",
     "StorageFull",
     "OOMKilled",
+    "DiskLimitExceeded",
     "UserError",
     "DeadlineExceeded",
     "Deleted",

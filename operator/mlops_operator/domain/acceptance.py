@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from posixpath import normpath
 
 from mlops_operator.api.trainingrun import TrainingRunSpec
 from mlops_operator.api.wire import CODE_DIR, OUTPUT_DIR
+from mlops_operator.domain import admission
+from mlops_operator.domain.admission import Refusal
 from mlops_operator.domain.naming import parameter_variable
 from mlops_operator.domain.resources import amount, exceeds
 from mlops_operator.settings import Settings
@@ -16,20 +17,12 @@ MAX_ORDER_BYTES = 120 * 1024
 ANEW = "A run cannot be changed: apply it corrected under a new name."
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why a run cannot be carried out: a word, and a sentence that says what to do."""
-
-    reason: str
-    message: str
-
-
 def refusal(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     """Give the first thing that stands against a run; None: it is accepted."""
     found = (
         _accelerator(spec, settings)
-        or _tolerations(spec, settings)
         or _resources(spec)
+        or next(admission.refusals(spec, settings), None)
         or _parameters(spec)
         or _places(spec)
         or _datasets(spec)
@@ -47,20 +40,6 @@ def _accelerator(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
         "UnknownAcceleratorClass",
         f"spec.accelerator.class: there is no class {spec.accelerator.class_!r}; {known}",
     )
-
-
-def _tolerations(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
-    allowed = settings.allowed_toleration_keys
-    for toleration in spec.scheduling.tolerations or []:
-        if toleration.key in allowed:
-            continue
-        asked = f"the taint {toleration.key!r}" if toleration.key else "every taint (no key)"
-        keys = ", ".join(sorted(allowed)) if allowed else "none"
-        return Refusal(
-            "TolerationNotAllowed",
-            f"spec.scheduling.tolerations: {asked} must not be tolerated here; allowed keys: {keys}.",
-        )
-    return None
 
 
 def _resources(spec: TrainingRunSpec) -> Refusal | None:

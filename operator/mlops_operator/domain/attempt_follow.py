@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ResolvedStatus, RunPhase, TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, outcome, phase, podless, progress_reading
+from mlops_operator.domain import live, outcome, phase, podless, progress_reading, volumes
 from mlops_operator.domain.attempt import Attempt, accelerator_text
 from mlops_operator.domain.attempt_end import cancel_deletes, end
 from mlops_operator.domain.manifest_reading import Reading, read
@@ -89,7 +89,13 @@ def _waiting(
         return Waiting("Terminating", "The pod or its Job was deleted; it has time to upload what it has.")
     if attempt.pod is None:
         return None
-    found = for_pod(attempt.pod, namespace, now, accelerator=accelerator_text(run.spec, settings))
+    found = for_pod(
+        attempt.pod,
+        namespace,
+        now,
+        accelerator=accelerator_text(run.spec, settings),
+        mounts=volumes.waited_for(run.spec),
+    )
     if found is not None and found.reason == "ImagePull" == run.status.reason and run.status.message:
         return replace(found, message=run.status.message)  # the kubelet tells the same in turns
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import AttemptStatus, ResolvedStatus, RunStorageStatus, TrainingRun
-from mlops_operator.domain import acceptance, phase, pinning, prerequisites
+from mlops_operator.domain import acceptance, phase, pinning, prerequisites, volumes
 from mlops_operator.domain.attempt_end import cancelled_unstarted
 from mlops_operator.domain.effects import CheckSecret, Create, Failed, WorkspaceReady
 from mlops_operator.domain.job import run_job
@@ -28,7 +29,7 @@ def start(observed: ObservedRun, number: int, settings: Settings, now: datetime)
     if isinstance(pinned, Waiting):
         return wait(run.status, "Pending", pinned)
     ready = prerequisites.check(
-        run.metadata.namespace, (*_git_check(run), *pinned.checks), observed.outcomes, now
+        run.metadata.namespace, (*_secret_checks(run), *pinned.checks), observed.outcomes, now
     )
     if not isinstance(ready, WorkspaceReady):
         if ready.waiting is None:
@@ -53,12 +54,12 @@ def start(observed: ObservedRun, number: int, settings: Settings, now: datetime)
     return Step(status, create_job=job, again_seconds=QUEUED_GRACE_SECONDS)
 
 
-def _git_check(run: TrainingRun) -> tuple[CheckSecret, ...]:
+def _secret_checks(run: TrainingRun) -> Iterator[CheckSecret]:
     git = run.spec.source.git if run.spec.source is not None else None
     reference = git.credentials_secret_ref if git is not None else None
-    if reference is None:
-        return ()
-    return (CheckSecret(run.metadata.namespace, reference.name, pinning.GIT_KEYS),)
+    if reference is not None:
+        yield CheckSecret(run.metadata.namespace, reference.name, pinning.GIT_KEYS)
+    yield from volumes.secret_checks(run.spec, run.metadata.namespace)
 
 
 def make_again(observed: ObservedRun, recorded: AttemptStatus, settings: Settings, now: datetime) -> Step:

@@ -140,6 +140,41 @@ ROWS: tuple[Row, ...] = (
         "The message lists the allowed keys.",
     ),
     _not_accepted(
+        "ServiceAccountNotAllowed",
+        "`spec.pod.serviceAccountName` is not one that the platform allows.",
+        "The message lists the allowed ones.",
+    ),
+    _not_accepted(
+        "PriorityClassNotAllowed",
+        "`spec.scheduling.priorityClassName` is not one that the platform allows.",
+        "The message lists the allowed ones.",
+    ),
+    _not_accepted(
+        "RuntimeClassNotAllowed",
+        "`spec.scheduling.runtimeClassName` is not one that the platform allows.",
+        "The message lists the allowed ones.",
+    ),
+    _not_accepted(
+        "VolumeNotAllowed",
+        "`spec.pod.volumes` has a kind of volume that the platform does not allow.",
+        "The message lists the allowed kinds.",
+    ),
+    _not_accepted(
+        "VolumeNotThere",
+        "`spec.pod.volumeMounts` names a volume that is not in `spec.pod.volumes`.",
+        "The message lists those that there are.",
+    ),
+    _not_accepted(
+        "MountsCollide",
+        "Two mounts, or a mount and a dataset, are at one place or inside one another.",
+        "Give one of them another `mountPath`.",
+    ),
+    _not_accepted(
+        "SharedMemoryAboveLimit",
+        "`spec.pod.sharedMemory` is more than the memory limit, against which it counts.",
+        "Raise `spec.resources.limits.memory`, or ask for less.",
+    ),
+    _not_accepted(
         "WorkingDirNotShared",
         "A path is below a working directory whose files only the image sees.",
         "Write to `MLOPS_OUTPUT_DIR`, or take a working directory below `/mlops/code`.",
@@ -152,7 +187,7 @@ ROWS: tuple[Row, ...] = (
     _not_accepted("Invalid", "The API server refused the Job.", "The message has its words."),
     _not_accepted(
         "BadQuantity",
-        "`spec.resources` has a text that is no quantity.",
+        "`spec.resources` or a size in `spec.pod` has a text that is no quantity.",
         "Write it as 500m, 2 or 4Gi.",
         at_apply=True,
     ),
@@ -179,6 +214,11 @@ ROWS: tuple[Row, ...] = (
         "OOMKilled",
         "It used more memory than its limit. (Side Platform where a container of the platform did.)",
         "Raise `spec.resources.limits.memory`, or use less.",
+    ),
+    _user(
+        "DiskLimitExceeded",
+        "It wrote more than the limit of its scratch folder, of a volume, or of `ephemeral-storage`; it was evicted.",
+        "Raise the limit that the message names, or write less.",
     ),
     _user(
         "DeadlineExceeded",

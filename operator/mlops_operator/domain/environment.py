@@ -91,6 +91,7 @@ def of_training(run: TrainingRun, attempt: int, settings: Settings) -> list[Vari
         "MLOPS_ENTRYPOINT_GRACE_SECONDS": str(settings.grace_period_seconds),
         "MLOPS_ENTRYPOINT_UPLOAD_SECONDS": str(settings.upload_seconds),
         "MLOPS_ENTRYPOINT_ACK_SECONDS": str(settings.acknowledge_seconds),
+        **({"MLOPS_SCRATCH_DIR": spec.pod.scratch.mount_path} if spec.pod.scratch is not None else {}),
         **{parameter_variable(name): parameter_text(value) for name, value in spec.parameters.items()},
     }
     variables = [literal(name, value) for name, value in own.items()]

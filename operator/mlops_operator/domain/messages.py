@@ -10,6 +10,7 @@ from mlops_operator.settings import Settings
 LOG_HINT = "See status.failure.logTail, and the whole log in the bucket (status.attempts[].logs)."
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 SIGNAL_BASE = 128
+NO_SPACE = "No space left on device"
 
 
 def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings) -> str:
@@ -22,10 +23,12 @@ def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings
             text = "The run was cancelled (spec.cancel); what it had written is kept in the bucket."
         case "OOMKilled":
             text = _out_of_memory(ending, run, settings)
+        case "DiskLimitExceeded":
+            text = f"The run wrote more to its disk than it may, and was evicted: {said} What was not uploaded before is lost. Raise the limit (spec.pod.scratch.size, sizeLimit of a volume, or ephemeral-storage of spec.resources.limits), or write less."
         case "DeadlineExceeded":
             text = _too_late(run.spec.deadline_seconds, said)
         case "UserError":
-            text = _user_error(facts.exit_code, run, said)
+            text = _user_error(facts.exit_code, run, said) + _full_disk(facts)
         case "Deleted":
             why = f" ({said})" if said else ""
             text = f"The pod of the run was deleted, evicted or lost with its node before the end{why}. What was uploaded until then is kept. Apply the run again under a new name."
@@ -36,6 +39,12 @@ def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings
             where = f" in container {ending.container}" if ending.container else ""
             text = said or f"{ending.cause}{where}; nothing more is known. See the pod's logs and events."
     return text
+
+
+def _full_disk(facts: Facts) -> str:
+    if facts.training is None or NO_SPACE not in facts.training.log_tail:
+        return ""
+    return f" Its last lines say {NO_SPACE!r}: a volume was full. spec.pod.scratch and spec.pod.volumes give room, spec.pod.sharedMemory that of /dev/shm."
 
 
 def _too_late(seconds: int | None, said: str) -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from mlops_operator.api.wire import Cause, TerminationReport, TrainingExit
+from mlops_operator.domain import eviction
 from mlops_operator.domain.causes import side_of
 from mlops_operator.domain.observed import ContainerView, PodView
 
@@ -163,6 +164,8 @@ def _without_manifest(facts: Facts) -> Iterator[Ending]:
     stopped = training is None or training.terminated or code == 0
     if facts.cancelled and stopped:
         yield Ending("Cancelled")
+    if exceeded := eviction.own_limit(facts.pod):
+        yield Ending("DiskLimitExceeded", "train", exceeded)
     if training is not None and training.deadline_exceeded and code != 0:
         yield Ending("DeadlineExceeded", "train")
     if staging is not None and not facts.deleted:

@@ -23,7 +23,7 @@ from mlops_operator.api.wire import (
     StagedDataset,
     StageInOrder,
 )
-from mlops_operator.domain import environment, resources
+from mlops_operator.domain import environment, resources, scheduling, volumes
 from mlops_operator.domain.effects import WorkspaceReady
 from mlops_operator.domain.environment import HOME, experiment_name, literal
 from mlops_operator.domain.plan import Object
@@ -164,10 +164,13 @@ def pod_spec(
     }
     if selector := resources.node_selector(spec, settings):
         pod["nodeSelector"] = selector
+    pod.update(scheduling.named(spec))
     if tolerated := resources.tolerations(spec, settings):
         pod["tolerations"] = [toleration.to_object() for toleration in tolerated]
     if spec.pod.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": reference.name} for reference in spec.pod.image_pull_secrets]
+    if spec.pod.service_account_name:
+        pod["serviceAccountName"] = spec.pod.service_account_name
     return pod
 
 
@@ -238,7 +241,7 @@ def _train(run: TrainingRun, attempt: int, asked: dict[str, dict[str, str]], set
             mount("output", OUTPUT_DIR),
             mount("home", HOME),
             mount("tmp", "/tmp"),  # noqa: S108 - a path in the container
-            mount("shm", "/dev/shm"),  # noqa: S108
+            *volumes.mounts(spec),
             *(
                 mount("datasets", ref.mount_path, sub_path=ref.name)
                 for ref in spec.datasets
@@ -258,9 +261,6 @@ def _train(run: TrainingRun, attempt: int, asked: dict[str, dict[str, str]], set
 def _volumes(
     run: TrainingRun, workspace: WorkspaceReady, secrets: Sequence[DatasetSecret], memory: str | None
 ) -> list[Object]:
-    shm: Object = {"medium": "Memory"}
-    if size := resources.shared_memory(memory):
-        shm["sizeLimit"] = size
     token = {"audience": PROGRESS_AUDIENCE, "expirationSeconds": 3600, "path": TOKEN_FILE.rsplit("/", 1)[1]}
     git = _git_secret(run)
     return [
@@ -268,7 +268,7 @@ def _volumes(
             {"name": name, "emptyDir": {}}
             for name in ("bin", "run", "code", "datasets", "output", "home", "tmp", "agent-tmp")
         ),
-        {"name": "shm", "emptyDir": shm},
+        *volumes.volumes(run.spec, memory),
         {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}},
         secret_volume("credentials", workspace.secret),
         *([secret_volume("git-credentials", git)] if git else []),

@@ -44,6 +44,9 @@ def of_training(spec: TrainingRunSpec, settings: Settings) -> dict[str, dict[str
     asked, bounded = _text(spec.resources.requests), _text(spec.resources.limits)
     requests = {**settings.training_resources.requests, **asked}
     limits = {**settings.training_resources.limits, **bounded}
+    if spec.pod.scratch is not None and spec.pod.scratch.storage_class_name is None:
+        # So that the scheduler takes a node that has the room.
+        requests.setdefault("ephemeral-storage", str(spec.pod.scratch.size))
     for name in [name for name in requests if name in limits and exceeds(requests[name], limits[name])]:
         if name not in asked:
             requests[name] = limits[name]

@@ -44,13 +44,17 @@ def name_taken(kind: str, job: str, namespace: str) -> Waiting:
     )
 
 
-def for_pod(pod: PodView, namespace: str, now: datetime, *, accelerator: str = "") -> Waiting | None:
+def for_pod(
+    pod: PodView, namespace: str, now: datetime, *, accelerator: str = "", mounts: str = ""
+) -> Waiting | None:
     """Why a pod does not start; None: nothing is wrong.
 
     Parameters
     ----------
     accelerator
         What the run asks for, such as ``class gpu-large: 1 nvidia.com/gpu``; told where no node has it.
+    mounts
+        What the run itself mounts, such as ``ConfigMap a, PersistentVolumeClaim b``.
     """
     if pod.gone or pod.deleting or pod.phase in ("Succeeded", "Failed"):
         return None
@@ -64,7 +68,7 @@ def for_pod(pod: PodView, namespace: str, now: datetime, *, accelerator: str = "
         found = _for_container(container, pod, namespace)
         if found is not None:
             return found
-    return _for_volumes(pod, namespace, now)
+    return _for_volumes(pod, namespace, now, mounts)
 
 
 def _for_container(container: ContainerView, pod: PodView, namespace: str) -> Waiting | None:
@@ -91,17 +95,18 @@ def _for_container(container: ContainerView, pod: PodView, namespace: str) -> Wa
     return None
 
 
-def _for_volumes(pod: PodView, namespace: str, now: datetime) -> Waiting | None:
+def _for_volumes(pod: PodView, namespace: str, now: datetime, mounts: str) -> Waiting | None:
     started = any(c.running_since or c.exit_code is not None for c in (*pod.init, *pod.containers))
     if started or pod.created_at is None or not pod.node_name:
         return None
     left = VOLUME_PATIENCE_SECONDS - seconds_between(pod.created_at, now)
     if left > 0:
         return None
+    own = f" (the run names {mounts})" if mounts else ""
     return Waiting(
         "VolumesNotReady",
-        f"Node {pod.node_name} has not started the pod for more than {VOLUME_PATIENCE_SECONDS} s. Most often a Secret"
-        f" that it mounts is missing, or an image is large: kubectl -n {namespace} describe pod {pod.name}.",
+        f"Node {pod.node_name} has not started the pod for more than {VOLUME_PATIENCE_SECONDS} s. Most often a volume"
+        f" that it mounts is missing{own}, or an image is large: kubectl -n {namespace} describe pod {pod.name}.",
     )
 
 

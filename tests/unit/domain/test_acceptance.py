@@ -20,7 +20,7 @@ BASE: dict[str, Any] = {"image": "x", "command": ["python"]}
     ("more", "reason", "said"),
     [
         ({"accelerator": {"class": "gpu-x"}}, "UnknownAcceleratorClass", "gpu-demo"),
-        ({"scheduling": {"tolerations": [{"key": "gpu"}]}}, "TolerationNotAllowed", "spot"),
+        ({"scheduling": {"tolerations": [{"key": "gpu"}]}}, "TolerationNotAllowed", "under a new name"),
         ({"scheduling": {"tolerations": [{"operator": "Exists"}]}}, "TolerationNotAllowed", "every taint"),
         ({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1500m"}}}, "RequestAboveLimit", "cpu"),
         ({"parameters": {"a-b": 1, "a_b": 2}}, "ParameterNamesCollide", "PARAM_A_B"),

@@ -46,7 +46,6 @@ UNSEEN: set[tuple[Kind, str]] = {
     ("Waiting", "PodRefused"),
     ("Waiting", "Cancelling"),
     ("Waiting", "Terminating"),
-    ("NotAccepted", "TolerationNotAllowed"),
     ("NotAccepted", "WorkingDirNotShared"),
     ("NotAccepted", "SpecTooLarge"),
     ("NotAccepted", "Invalid"),

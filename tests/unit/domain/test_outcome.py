@@ -38,6 +38,7 @@ def ended(code: int, reason: str = "Error") -> ContainerView:
 
 STAGING = ContainerView("stage-in", exit_code=1, terminated_message=DENIED)
 
+TOO_MUCH = 'Usage of EmptyDir volume "scratch" exceeds the limit "64Mi".'
 ABSENT, VERIFIED = Manifest.ABSENT, Manifest.VERIFIED
 ROWS = [
     ("verified, whatever the pod says", Facts(pod(ended(137, "OOMKilled")), over=True, deleted=True, manifest=VERIFIED), "Succeeded"),
@@ -57,6 +58,7 @@ ROWS = [
     ("too late", Facts(pod(ended(143)), training(143, deadline_exceeded=True)), "DeadlineExceeded"),
     ("in time after all", Facts(pod(ended(0)), training(0, deadline_exceeded=True), over=True, manifest=ABSENT), "UploadFailed"),
     ("staging failed", Facts(pod(init=STAGING)), "StorageDenied"),
+    ("wrote too much, and was evicted", Facts(pod(ended(137), reason="Evicted", message=TOO_MUCH), over=True, deleted=True, manifest=ABSENT), "DiskLimitExceeded"),
     ("deleted", Facts(pod(gone=True), over=True, deleted=True, manifest=ABSENT), "Deleted"),
     ("deleted in the upload", Facts(pod(gone=True), training(0), over=True, deleted=True, manifest=ABSENT), "Deleted"),
     ("cancelled", Facts(pod(gone=True), training(143, terminated=True), cancelled=True, over=True, deleted=True), "Cancelled"),
