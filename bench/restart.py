@@ -150,8 +150,8 @@ async def _template(cluster: Cluster, namespace: str) -> Template:
     run = await cluster.until_run(
         namespace,
         "template",
-        lambda seen: seen.get("status", {}).get("phase") == "Succeeded",
-        "to succeed",
+        lambda seen: seen.get("status", {}).get("phase") == "Succeeded" and "recorded" in seen["status"],
+        "to succeed and to be recorded",
         180,
     )
     job = await cluster.get(JOBS, namespace, "template-1")

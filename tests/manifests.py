@@ -158,6 +158,10 @@ FULL: dict[str, Object] = {
             },
             "artifacts": [{"name": "plots", "path": "plots/"}],
         },
+        "rerunOf": {"name": "landcover-3", "uid": "0a1b2c3d-0000-4000-8000-000000000001"},
+        "displayName": "Land cover, more trees",
+        "archived": True,
+        "ttlSecondsAfterFinished": 86400,
         "cancel": False,
     },
     "ModelVersion": {
@@ -496,6 +500,15 @@ CHANGED: tuple[Changed, ...] = (
         for f in _OTHER
         if f not in MINIMAL["TrainingRun"]
     ),
+    Changed("TrainingRun", "shown otherwise", _RUN, {"archived": True, "displayName": "First"}, None),
+    Changed(
+        "TrainingRun",
+        "kept otherwise",
+        _RUN | {"ttlSecondsAfterFinished": 0},
+        {"ttlSecondsAfterFinished": 60},
+        None,
+    ),
+    Changed("TrainingRun", "rerunOf", _RUN, {"rerunOf": {"name": "wine"}}, "spec.rerunOf"),
     Changed("TrainingRun", "cancelled", _RUN, {"cancel": True}, None),
     Changed(
         "TrainingRun",

@@ -55,6 +55,27 @@ class ProgressSettings(_Strict):
     interval_seconds: float = 5.0
 
 
+class OutcomeRetention(_Strict):
+    """How long the resources of runs that ended alike stay. Their history and data in the bucket are not touched."""
+
+    keep: int | None = Field(
+        default=None, ge=0, description="The newest so many of a namespace stay; default: all."
+    )
+    max_age_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        description="From their end; spec.ttlSecondsAfterFinished goes before it. Default: any age.",
+    )
+
+
+class RunRetention(_Strict):
+    """By how they ended."""
+
+    succeeded: OutcomeRetention = OutcomeRetention()
+    failed: OutcomeRetention = OutcomeRetention()
+    cancelled: OutcomeRetention = OutcomeRetention()
+
+
 class Settings(_Strict):
     """All of it; every field has a default that works beside a workspace of the platform."""
 
@@ -92,6 +113,7 @@ class Settings(_Strict):
     upload_seconds: int = 40
     acknowledge_seconds: int = 3600
     job_retention_seconds: int = 3600
+    run_retention: RunRetention = RunRetention()
     image_pull_policy: str | None = None
 
     @classmethod

@@ -137,6 +137,7 @@ KINDS = (
             Column("Model", ".status.model.name", description="ModelVersion that the run made."),
             Column("Step", ".status.progress.step", "integer", "Highest step logged."),
             AGE,
+            Column("Display Name", ".spec.displayName", wide=True),
             Column("Image", ".spec.image", wide=True),
             Column("Message", ".status.message", wide=True),
         ),

@@ -313,7 +313,16 @@ class Outputs(Model):
     )
 
 
-# Everything but parameters, which CEL compares in a way of its own, and cancel.
+class RerunOf(Model):
+    """The run that this one repeats, or varies."""
+
+    name: DnsLabel = Field(description="Name of the run.")
+    uid: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Its uid: a name may have been used again."
+    )
+
+
+# Everything but parameters, which CEL compares in a way of its own, and what may be changed.
 FIXED_FIELDS = (
     "experiment",
     "source",
@@ -331,11 +340,12 @@ FIXED_FIELDS = (
     "metrics",
     "deadlineSeconds",
     "outputs",
+    "rerunOf",
 )
 
 
 class TrainingRunSpec(Model):
-    """What to train. A run is a record: everything but cancel is fixed once it is made."""
+    """What to train. A run is a record: but for cancel, and how it is shown and kept, all is fixed once it is made."""
 
     experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_. ()/]*$", max_length=128)] | None = (
         Field(
@@ -386,6 +396,23 @@ class TrainingRunSpec(Model):
         description="How long the training may take, in seconds from its start; then it is stopped (DeadlineExceeded).",
     )
     outputs: Outputs = Field(default=Outputs(), description="What is kept in the bucket.")
+    rerun_of: RerunOf | None = Field(
+        default=None,
+        description="The run that this one repeats, or varies; for people and for `kubectl mlops`, nothing is taken from it.",
+    )
+    display_name: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Name for people. It may be changed."
+    )
+    archived: bool | None = Field(
+        default=None,
+        description="Whether lists leave the run out unless asked for it. It may be changed; nothing is removed.",
+    )
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=3153600000)] | None = Field(
+        default=None,
+        description="How long the resource stays after the run has ended, in seconds; default: as the platform"
+        " configured (runRetention). It is deleted only after its history is in the bucket, where all data stays."
+        " It may be changed.",
+    )
     cancel: bool = Field(
         default=False,
         description="Set it to true to stop the run. What was written is kept. It cannot be taken back.",
@@ -530,6 +557,14 @@ class UsageStatus(Model):
     memory_peak_bytes: int | None = Field(default=None, description="Most memory that it used, in bytes.")
 
 
+class RecordedStatus(Model):
+    """What the history in the bucket holds of the run."""
+
+    generation: int = Field(description="Generation of the resource that was recorded.")
+    model: str | None = Field(default=None, description="ModelVersion that the recorded status names.")
+    time: Time = Field(description="When it was recorded.")
+
+
 class TrainingRunStatus(Model):
     """What became of it."""
 
@@ -564,6 +599,9 @@ class TrainingRunStatus(Model):
     model: RunModelStatus | None = Field(default=None, description="The model that the run made.")
     tracking: TrackingStatus | None = Field(default=None, description="Where the code logged to.")
     usage: UsageStatus | None = Field(default=None, description="What the training used.")
+    recorded: RecordedStatus | None = Field(
+        default=None, description="What the history in the bucket (run.json) holds, once the run has ended."
+    )
 
 
 class TrainingRun(Model):

@@ -40,6 +40,9 @@ class Writes(Protocol):
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
     async def delete_job(self, namespace: str, name: str, uid: str) -> None: ...
+    async def delete_self(
+        self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str
+    ) -> None: ...
 
 
 class Recorder(Protocol):
@@ -169,6 +172,20 @@ class Executor:
                 await self._kube.delete_job(namespace, name, uid)
             except (NotFound, Conflict) as error:
                 log.debug("the Job is gone already: %s", error)
+        if plan.delete_self:
+            await self._delete_self(parent)
+
+    async def _delete_self(self, parent: Parent) -> None:
+        kind, namespace, name = parent.key
+        await self._fence.hold()
+        try:
+            await self._kube.delete_self(PARENTS[kind], namespace, name, parent.uid, parent.resource_version)
+        except (NotFound, Conflict) as error:
+            log.debug("changed or gone meanwhile: %s", error)
+        except Forbidden as error:
+            log.warning("its time is over, but it was not deleted: %s", refusal(error, namespace)[1])
+        else:
+            log.info("deleted: its time is over, and the history has it")
 
     async def _create_job(self, parent: Parent, job: Object) -> None:
         name = job["metadata"]["name"]

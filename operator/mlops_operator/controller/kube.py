@@ -15,6 +15,7 @@ events.k8s.io               events                   create                     
 authentication.k8s.io       tokenreviews             create                                      cluster
 batch                       jobs                     create, get, delete                         workspace
 core                        pods                     create (dryRun=All)                         workspace
+mlops.eoepca.org            trainingruns             delete                                      workspace
 mlops.eoepca.org            modelversions            create                                      workspace
 core                        secrets                  get                                         workspace
 coordination.k8s.io         leases                   create, get, update                         operator's namespace
@@ -208,6 +209,22 @@ class Kube:
         """
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         await self._transport.request("DELETE", JOBS.path(namespace, name), body=body)
+
+    async def delete_self(
+        self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str
+    ) -> None:
+        """Delete a resource of ours and, in the background, what it owns.
+
+        Raises
+        ------
+        Conflict
+            It has changed since that resourceVersion, or another one has its name.
+        """
+        body = {
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid, "resourceVersion": resource_version},
+        }
+        await self._transport.request("DELETE", resource.path(namespace, name), body=body)
 
     async def create_event(self, namespace: str, body: Object) -> None:
         await self._transport.request(

@@ -56,6 +56,7 @@ class Observer:
             },
             progress=self._progress.of(parent.uid),
             heard_at=self._progress.heard_at(parent.uid),
+            newer_ended=self._store.newer_ended(parent),
             outcomes=self._outcomes,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -19,9 +20,11 @@ from mlops_operator.errors import MlopsError
 from mlops_operator.storage.catalog import Catalogue
 from mlops_operator.storage.claims import claim_version
 from mlops_operator.storage.dataset_manifest import read_dataset_manifest
+from mlops_operator.storage.history import record_run
 from mlops_operator.storage.layout import dataset_manifest_key
 from mlops_operator.storage.model_store import store_model
 from mlops_operator.storage.publish import publish_dataset, publish_model
+from mlops_operator.storage.run_index import RunIndex
 from mlops_operator.storage.run_manifest import read_progress, read_run_manifest, verify_files
 
 _T = TypeVar("_T")
@@ -50,6 +53,7 @@ class StorageEffects:
         self._progress_ca = progress_ca
         self._now = now
         self._catalogue = Catalogue()
+        self._index = RunIndex()
         # One writer of a workspace's catalogue at a time; those who wait hold no thread.
         self._publishing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._do: dict[type[e.Effect], Callable[[Any], Awaitable[e.Outcome]]] = {
@@ -62,6 +66,7 @@ class StorageEffects:
             e.StoreModel: self._store_model,
             e.PublishModelItem: self._publish_model,
             e.PublishDatasetItem: self._publish_dataset,
+            e.RecordRun: self._record_run,
         }
 
     async def run(self, effect: e.Effect) -> e.Outcome:
@@ -193,6 +198,15 @@ class StorageEffects:
 
         async with self._publishing[effect.namespace]:
             return await self._in_thread(effect, publish)
+
+    async def _record_run(self, effect: e.RecordRun) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def record() -> e.Outcome:
+            key = record_run(self._index, bucket, json.loads(effect.document), now=self._now())
+            return e.RunRecorded(self._now(), key)
+
+        return await self._in_thread(effect, record)
 
     async def _in_thread(self, effect: e.Effect, work: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()

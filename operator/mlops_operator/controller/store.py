@@ -7,6 +7,7 @@ from a write of our own. Deleted Jobs and pods stay as tombstones until their ow
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ class Parent:
     reason: str
     datasets: tuple[str, ...]  # that a run trains on
     run: str | None  # that a model version comes from
+    ended_at: str = ""  # of a run, RFC 3339 in UTC: sorts as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Store:
         self._foreign: dict[tuple[str, str], JobView] = {}
         self._runs_by_dataset: dict[tuple[str, str], set[Key]] = {}
         self._models_by_run: dict[tuple[str, str], set[Key]] = {}
+        self._ended: dict[tuple[str, str], list[tuple[str, Key]]] = {}  # by namespace and phase; oldest first
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -107,6 +110,11 @@ class Store:
     def models_of(self, namespace: str, run: str) -> list[Parent]:
         keys = self._models_by_run.get((namespace, run), ())
         return [self._parents[key] for key in sorted(keys)]
+
+    def newer_ended(self, run: Parent) -> int:
+        """Count the runs of the namespace that ended in the same way as this one, and later."""
+        ended = self._ended.get((run.key.namespace, run.phase), [])
+        return len(ended) - bisect_right(ended, (run.ended_at, run.key)) if run.ended_at else 0
 
     def owner_of_pod(self, pod_uid: str) -> tuple[Key, str] | None:
         """Give the key and uid of the resource whose Job made this pod."""
@@ -187,7 +195,8 @@ class Store:
         self._unindex(known)
         self._parents[parent.key] = parent
         self._index(parent)
-        return [parent.key, *self._concerned_by(parent)]
+        has_ended = bool(parent.ended_at) and (known is None or known.ended_at != parent.ended_at)
+        return [parent.key, *self._concerned_by(parent), *(self._oldest_ended(parent) if has_ended else ())]
 
     def _remove_parent(self, key: Key, uid: str) -> list[Key]:
         known = self._parents.get(key)
@@ -196,11 +205,16 @@ class Store:
         del self._parents[key]
         self._unindex(known)
         self.forget_tombstones(key.namespace, uid)
-        return [key, *self._concerned_by(known)]
+        return [key, *self._concerned_by(known), *self._oldest_ended(known)]
 
     def _index(self, parent: Parent) -> None:
         for index, ident in self._index_entries(parent):
             index.setdefault(ident, set()).add(parent.key)
+        if parent.ended_at:
+            insort(
+                self._ended.setdefault((parent.key.namespace, parent.phase), []),
+                (parent.ended_at, parent.key),
+            )
 
     def _unindex(self, parent: Parent | None) -> None:
         if parent is None:
@@ -210,6 +224,12 @@ class Store:
             keys.discard(parent.key)
             if not keys:
                 index.pop(ident, None)
+        if parent.ended_at:
+            ident = parent.key.namespace, parent.phase
+            ended = self._ended[ident]
+            del ended[bisect_right(ended, (parent.ended_at, parent.key)) - 1]
+            if not ended:
+                del self._ended[ident]
 
     def _index_entries(
         self, parent: Parent
@@ -229,6 +249,10 @@ class Store:
         else:
             keys = {Key("TrainingRun", namespace, parent.run)} if parent.run else set()
         return [key for key in sorted(keys) if key in self._parents and self._reads(self._parents[key])]
+
+    def _oldest_ended(self, run: Parent) -> list[Key]:
+        """Give the run that is the first to go where the platform keeps so many: one more has ended, or one is gone."""
+        return [key for _, key in self._ended.get((run.key.namespace, run.phase), [])[:1] if key != run.key]
 
     @staticmethod
     def _reads(parent: Parent) -> bool:
@@ -306,6 +330,7 @@ def slim_parent(kind: Kind, obj: Object) -> Parent:
         reason=status.get("reason", ""),
         datasets=tuple(d["name"] for d in spec.get("datasets") or []) if kind == "TrainingRun" else (),
         run=_run_of(spec) if kind == "ModelVersion" else None,
+        ended_at=status.get("completionTime", "") if kind == "TrainingRun" else "",
     )
 
 

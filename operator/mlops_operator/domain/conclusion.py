@@ -39,6 +39,7 @@ def conclude(run: TrainingRun, step: Step, now: datetime) -> Plan:
         create_job=step.create_job if written is not None else None,
         create_model_version=step.create_model_version,
         delete_jobs=step.delete_jobs,
+        delete_self=step.delete_run and written is None,
         effects=step.effects,
         events=_events(run, status) if step.warn and written is not None else (),
         requeue_after_seconds=step.again_seconds,

@@ -16,7 +16,7 @@ LIMIT_RANGE = re.compile(
     r"(?:maximum|minimum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim) is [^,\]]+(?:, but [^,\]]+)?"
     r"|\S+ max limit to request ratio per (?:Container|Pod) is [^,\]]+, but [^,\]]+"
 )
-NO_RIGHT = re.compile(r"cannot create resource \"(?P<resource>[^\"]+)\"")
+NO_RIGHT = re.compile(r"cannot (?P<verb>create|delete) resource \"(?P<resource>[^\"]+)\"")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read(said: str, namespace: str) -> Denial:
     if match := NO_RIGHT.search(said):
         return Denial(
             "NotPermitted",
-            f"The operator may not create {match['resource']} in namespace {namespace}: the namespace is no workspace"
+            f"The operator may not {match['verb']} {match['resource']} in namespace {namespace}: the namespace is no workspace"
             f" yet, or one of an older version. Grant it with `kubectl -n {namespace} apply -f"
             " manifests/components/workspace/role.yaml`",
         )

@@ -7,7 +7,7 @@ needs the outcome and has none, or one too old: what it lists is started, unless
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlops_operator.api.modelversion import ModelFileStatus
@@ -133,6 +133,15 @@ class PublishDatasetItem(Effect):
     generation: int
 
 
+@dataclass(frozen=True)
+class RecordRun(Effect):
+    """Write a run that has ended to the history in the bucket. ``document`` is what stays of it, as JSON."""
+
+    run_name: str
+    run_uid: str
+    document: str = field(repr=False)
+
+
 # --- outcomes -------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +213,11 @@ class ModelStored(Outcome):
     size_bytes: int
     files: tuple[ModelFileStatus, ...]
     manifest: RunManifest
+
+
+@dataclass(frozen=True)
+class RunRecorded(Outcome):
+    key: str
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class ObservedRun:
     model_versions: Mapping[str, ModelVersion] = field(default_factory=dict)  # made by this run, by name
     progress: ProgressReport | None = None  # the last one of the current attempt
     heard_at: datetime | None = None  # when it arrived
+    newer_ended: int = 0  # runs of the namespace that ended alike, and later
     outcomes: Outcomes = field(default_factory=dict)
 
 

@@ -38,6 +38,8 @@ class Plan:
         A ModelVersion, POSTed; AlreadyExists is fine.
     delete_jobs
         Names of Jobs to delete (background propagation), with their uids as precondition.
+    delete_self
+        Delete the resource itself, if it is still the one that the plan was made from.
     requeue_after_seconds
         When to look again without an event; None: only when something happens.
     settled
@@ -49,6 +51,7 @@ class Plan:
     create_job: Object | None = None
     create_model_version: Object | None = None
     delete_jobs: tuple[tuple[str, str], ...] = ()  # (name, uid)
+    delete_self: bool = False
     effects: tuple[Effect, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after_seconds: float | None = None

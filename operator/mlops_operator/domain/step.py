@@ -26,6 +26,7 @@ class Step:
     delete_jobs: tuple[tuple[str, str], ...] = ()
     effects: tuple[Effect, ...] = ()
     claim: Claim | None = None
+    delete_run: bool = False
     warn: bool = False
     again_seconds: float | None = None
     settled: bool = False

@@ -11,6 +11,7 @@ MANIFEST = "manifest.json"
 MODELS_PREFIX = "mlops/models/"
 DATASETS_PREFIX = "mlops/datasets/"
 RUNS_PREFIX = "mlops/runs/"
+INDEX_PREFIX = "mlops/runs/index/"
 CATALOG_KEY = "stac/catalog.json"
 MODEL_COLLECTION = "ai-model"
 DATASET_COLLECTION = "dataset"
@@ -40,6 +41,20 @@ def run_params_key(run: RunIdentity) -> str:
 def run_manifest_key(run: RunIdentity) -> str:
     """Of the run: written last, after the manifest of the attempt that succeeded."""
     return f"{run.prefix}{MANIFEST}"
+
+
+def run_history_key(run: RunIdentity) -> str:
+    """Of the resource as it was when it had ended, and whenever it changed after that."""
+    return f"{run.prefix}run.json"
+
+
+def index_entry_key(run: RunIdentity, digest: str) -> str:
+    """Of an entry of the index that is in no page yet."""
+    return f"{INDEX_PREFIX}new/{run.name}-{run.uid[:8]}-{digest[:16]}.json"
+
+
+def index_page_key(digest: str) -> str:
+    return f"{INDEX_PREFIX}pages/{digest[:16]}.jsonl"
 
 
 def attempt_manifest_key(run: RunIdentity) -> str:

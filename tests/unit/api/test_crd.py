@@ -16,6 +16,7 @@ from mlops_operator.api.trainingrun import FIXED_FIELDS
 from tests.unit.api.crd_schema import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[3]
+CHANGEABLE = {"cancel", "displayName", "archived", "ttlSecondsAfterFinished"}
 
 
 def members(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -77,7 +78,7 @@ def test_a_status_is_never_filled_in_by_the_server() -> None:
 
 
 def test_rules_cover_every_field_of_a_run() -> None:
-    assert {*FIXED_FIELDS, "parameters", "cancel"} == set(
+    assert {*FIXED_FIELDS, "parameters", *CHANGEABLE} == set(
         SCHEMAS["TrainingRun"]["properties"]["spec"]["properties"]
     )
 

@@ -60,6 +60,11 @@ class FakeKube:
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         self._call(f"delete {name} {uid}")
 
+    async def delete_self(
+        self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str
+    ) -> None:
+        self._call(f"delete {resource.kind} {name} {uid} at {resource_version}")
+
 
 class Harness:
     """An executor with everything around it faked; also recorder, fence and refusals."""
@@ -202,3 +207,17 @@ async def test_a_model_version_that_is_there_is_fine(harness: Harness) -> None:
         harness.parent, Plan(create_model_version={"metadata": {"name": "m.1"}})
     )
     assert done.complete
+
+
+async def test_a_run_is_deleted_only_as_it_was_seen(harness: Harness) -> None:
+    await harness.executor.execute(harness.parent, Plan(delete_self=True))
+    assert harness.kube.calls == ["fence", "delete TrainingRun wine uid-wine at 1"]
+
+
+@pytest.mark.parametrize(
+    "error", [Conflict("changed", status=409), NotFound("gone", status=404), Forbidden("no", status=403)]
+)
+async def test_a_run_that_is_not_deleted_disturbs_nothing(harness: Harness, error: Exception) -> None:
+    harness.kube.fail["delete TrainingRun wine uid-wine at 1"] = error
+    done = await harness.executor.execute(harness.parent, Plan(delete_self=True, requeue_after_seconds=60))
+    assert (done.complete, done.again_after_seconds) == (True, 60)

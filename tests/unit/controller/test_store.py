@@ -127,3 +127,49 @@ def test_what_a_user_waits_for_comes_first() -> None:
     assert priority(1, observedGeneration=1, phase="Running", attempts=[{}]) == Priority.NORMAL
     assert priority(1, observedGeneration=1, phase="Succeeded", attempts=[{}]) == Priority.RESYNC
     assert priority(2, observedGeneration=1, phase="Running", attempts=[{}]) == Priority.FRESH
+
+
+def ended(name: str, day: int, phase: str = "Failed") -> dict[str, object]:
+    status = {"phase": phase, "completionTime": f"2026-03-{day:02}T12:00:00Z"}
+    return objects.run(name, uid=f"uid-{name}", status=status)
+
+
+def newer(store: Store, name: str) -> int:
+    parent = store.parent(Key("TrainingRun", "ws-a", name))
+    assert parent is not None
+    return store.newer_ended(parent)
+
+
+def test_runs_that_ended_alike_are_counted_by_their_time() -> None:
+    store = Store()
+    store.put("TrainingRun", ended("middle", 2))
+    store.put("TrainingRun", ended("old", 1))
+    store.put("TrainingRun", ended("good", 3, "Succeeded"))
+    store.put("TrainingRun", objects.run("running", uid="u", status={"phase": "Running"}))
+    # The oldest one may have to go now.
+    assert store.put("TrainingRun", ended("new", 4)) == [
+        Key("TrainingRun", "ws-a", "new"),
+        Key("TrainingRun", "ws-a", "old"),
+    ]
+    assert [newer(store, name) for name in ("old", "middle", "new", "good", "running")] == [2, 1, 0, 0, 0]
+
+
+def test_one_that_goes_lets_the_next_be_looked_at() -> None:
+    store = Store()
+    for day, name in enumerate(("old", "middle", "new"), start=1):
+        store.put("TrainingRun", ended(name, day))
+    assert store.remove("TrainingRun", "ws-a", "old", "uid-old") == [
+        Key("TrainingRun", "ws-a", "old"),
+        Key("TrainingRun", "ws-a", "middle"),
+    ]
+    assert newer(store, "middle") == 1
+
+
+def test_a_change_of_an_ended_run_wakes_no_other() -> None:
+    store = Store()
+    store.put("TrainingRun", ended("old", 1))
+    store.put("TrainingRun", ended("new", 2))
+    changed = ended("new", 2)
+    changed["metadata"]["resourceVersion"] = "2"  # type: ignore[index]
+    assert store.put("TrainingRun", changed) == [Key("TrainingRun", "ws-a", "new")]
+    assert newer(store, "old") == 1

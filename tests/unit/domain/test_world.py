@@ -37,6 +37,11 @@ def check(world: World) -> None:
     assert len(status.attempts) <= 1
     assert not world.jobs, "its Job is cleaned away"
     assert status.completion_time is not None
+    assert status.recorded is not None
+    assert world.history["status"]["phase"] == status.phase
+    assert world.history["status"].get("model", {}).get("name") == (
+        status.model.name if status.model else None
+    )
     if status.phase == "Succeeded":
         assert status.model is not None
         assert status.model.name == "wine.1"

@@ -6,6 +6,7 @@ The executor keeps to the contract of ``domain.plan.Plan``; everything else may 
 from __future__ import annotations
 
 import copy
+import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,9 @@ from mlops_operator.domain.effects import (
     ProgressRead,
     ReadProgress,
     ReadRunManifest,
+    RecordRun,
     RunManifestRead,
+    RunRecorded,
     SecretPresent,
     TryPod,
     VersionClaimed,
@@ -113,6 +116,7 @@ class World:
         self.versions: dict[str, Object] = {}
         self.manifest: RunManifest | None = None
         self.claims: dict[str, str] = {}
+        self.history: Object = {}
         self.stage = "none"  # of the pod
         self.sequence = 0
         self.job_creates = 0
@@ -245,7 +249,7 @@ class World:
             outcome = self._outcome(effect)
         self.memory.outcomes[effect] = outcome
 
-    def _outcome(self, effect: Effect) -> Outcome:
+    def _outcome(self, effect: Effect) -> Outcome:  # noqa: PLR0911 - one for each kind
         match effect:
             case CheckWorkspace():
                 hint = BucketHint(endpoint="http://s3", bucket=NAMESPACE)
@@ -266,6 +270,9 @@ class World:
                 version = mine or str(len(self.claims) + 1)
                 self.claims[version] = effect.owner
                 return VersionClaimed(self.now, version)
+            case RecordRun():
+                self.history = json.loads(effect.document)
+                return RunRecorded(self.now, "mlops/runs/wine-0a1b2c3d/run.json")
         raise AssertionError(effect)
 
     # --- events ---------------------------------------------------------------------------------------------
