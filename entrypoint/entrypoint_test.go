@@ -516,3 +516,69 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 }
+
+func TestVariablesOfStageInReachTheCommand(t *testing.T) {
+	s := prepare(t, "MLOPS_RESUME_FROM=wrong")
+	path := filepath.Join(s.dir, "environment.json")
+	if err := os.WriteFile(path, []byte(`{"MLOPS_RESUME_FROM": "/mlops/output/checkpoints/a b", "EMPTY": ""}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.start("sh", "-c", `env | grep -c MLOPS_RESUME_FROM; echo "$MLOPS_RESUME_FROM"; test "${EMPTY-unset}" = ""`)
+	if found, code := s.acknowledged(); code != 0 || found.ExitCode != 0 {
+		t.Fatalf("%+v, exit code %d", found, code)
+	}
+	if got := s.read("log"); got != "1\n/mlops/output/checkpoints/a b\n" {
+		t.Errorf("the command saw %q", got)
+	}
+}
+
+func TestWrongVariablesStartNothing(t *testing.T) {
+	s := prepare(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "environment.json"), []byte("[1]"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.start("touch", "started")
+	if code := s.exit(); code != exitOwn {
+		t.Errorf("exit code %d", code)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "started")); err == nil {
+		t.Error("the command was started")
+	}
+}
+
+func TestEarlyStoppingIsASuccess(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		signal string
+	}{
+		"by the signal":   {"touch up; sleep 600", "SIGTERM"},
+		"by its own exit": {"trap 'echo saved; exit 3' TERM; touch up; while :; do sleep 0.1; done", ""},
+		"killed at last":  {"trap '' TERM; touch up; while :; do sleep 0.1; done", "SIGKILL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := prepare(t, "MLOPS_ENTRYPOINT_GRACE_SECONDS=1")
+			s.start("sh", "-c", c.script)
+			s.untilFile("up")
+			if err := os.WriteFile(filepath.Join(s.dir, "stop.json.tmp"), []byte(`{"message": "loss was no better"}`), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(s.dir, "stop.json.tmp"), filepath.Join(s.dir, "stop.json")); err != nil {
+				t.Fatal(err)
+			}
+			found, code := s.acknowledged()
+			if code != 0 || found.ExitCode != 0 || !found.EarlyStopped || found.Terminated {
+				t.Errorf("%+v, exit code %d", found, code)
+			}
+			signal := ""
+			if found.Signal != nil {
+				signal = *found.Signal
+			}
+			if signal != c.signal {
+				t.Errorf("signal %q, not %q", signal, c.signal)
+			}
+			if !strings.Contains(s.read("log"), "stopping early: loss was no better") {
+				t.Errorf("log: %s", s.read("log"))
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,7 @@ type outcome struct {
 	EndTime          string   `json:"endTime"`
 	DeadlineExceeded bool     `json:"deadlineExceeded"`
 	Terminated       bool     `json:"terminated"`
+	EarlyStopped     bool     `json:"earlyStopped"`
 	OOMKills         int64    `json:"oomKills"`
 	CPUSeconds       *float64 `json:"cpuSeconds"`
 	MemoryPeakBytes  *int64   `json:"memoryPeakBytes"`
@@ -84,6 +86,50 @@ func readOutcome(path string) (*outcome, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &found, nil
+}
+
+// stopOrder is the content of stop.json: the sidecar asks for the command's end.
+type stopOrder struct {
+	Message string `json:"message"`
+}
+
+// readStop gives the sidecar's wish that the command ends, or nil if there is none.
+func readStop(path string) *stopOrder {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	order := &stopOrder{}
+	if err := json.Unmarshal(data, order); err != nil {
+		return nil // never half written: somebody else's
+	}
+	return order
+}
+
+// withVariables adds what environment.json holds to the command's environment; what stands there wins.
+func withVariables(environ []string, path string) ([]string, error) {
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return environ, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	variables := map[string]string{}
+	if err := json.Unmarshal(data, &variables); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var whole []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if _, replaced := variables[name]; !replaced {
+			whole = append(whole, entry)
+		}
+	}
+	for name, value := range variables {
+		whole = append(whole, name+"="+value)
+	}
+	return whole, nil
 }
 
 var signalNames = map[syscall.Signal]string{

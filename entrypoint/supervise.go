@@ -48,6 +48,10 @@ func (s *supervisor) run(command, environ []string) int {
 		s.awaitAck()
 		return earlier.ExitCode
 	}
+	environ, err = withVariables(environ, s.path("environment.json"))
+	if err != nil {
+		return s.fail("cannot read the variables that were found out for the command", err)
+	}
 	log, err := newLog(s.cfg.dir, s.cfg.logBytes)
 	if err != nil {
 		return s.fail("cannot write to the folder shared with the sidecar", err)
@@ -125,6 +129,10 @@ func (s *supervisor) watch(child *process, begin time.Time, usage *meter, say fu
 			if done.ExitCode = status.ExitStatus(); status.Signaled() {
 				done.ExitCode, done.Signal = 128+int(status.Signal()), signalName(status.Signal())
 			}
+			if done.EarlyStopped && done.ExitCode != 0 {
+				say("the command ended with code %d as it was asked to: a success", done.ExitCode)
+				done.ExitCode = 0
+			}
 			return done
 		case received := <-s.signals:
 			s.note(received)
@@ -142,6 +150,15 @@ func (s *supervisor) watch(child *process, begin time.Time, usage *meter, say fu
 			child.signal(syscall.SIGKILL)
 		case <-samples.C:
 			usage.sample()
+			if done.EarlyStopped || done.DeadlineExceeded || !s.terminatedAt.IsZero() {
+				continue
+			}
+			if order := readStop(s.path("stop.json")); order != nil {
+				done.EarlyStopped = true
+				say("stopping early: %s", order.Message)
+				child.signal(syscall.SIGTERM)
+				killBy(time.Now().Add(s.cfg.grace))
+			}
 		}
 	}
 }

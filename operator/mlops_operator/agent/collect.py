@@ -50,7 +50,7 @@ def collect(order: SidecarOrder, places: Places, model: Selection | None) -> Col
     """Give what is kept of a run.
 
     The model goes below ``artifacts/model/``, named artifacts below ``artifacts/<name>/``, the rest of the output
-    folder below ``artifacts/output/``. Links that lead out of working and output folder are not followed.
+    folder below ``artifacts/output/``, but for checkpoints, which are kept as such. Links that lead out of working and output folder are not followed.
     """
     collection = Collection()
     working = places.path(order.working_dir)
@@ -74,8 +74,9 @@ def collect(order: SidecarOrder, places: Places, model: Selection | None) -> Col
             found = True
         if not found:
             collection.left_out.add(f"artifact {artifact.name!r} is not there", artifact.path)
+    checkpoints = f"{places.path(order.checkpoints.folder)}/" if order.checkpoints is not None else None
     for place in _files(str(places.output)):
-        if place not in taken:
+        if place not in taken and not (checkpoints and place.startswith(checkpoints)):
             add(f"artifacts/output/{os.path.relpath(place, places.output)}", place)
     return collection
 

@@ -20,6 +20,7 @@ from mlops_operator.agent.summary import metric_statuses
 from mlops_operator.agent.tracking import Tracking
 from mlops_operator.agent.upload import Entry, OutOfTime, Uploader
 from mlops_operator.api.base import Scalar
+from mlops_operator.api.objective import ObjectiveStatus
 from mlops_operator.api.wire import (
     STAGED_FILE,
     FileEntry,
@@ -58,6 +59,10 @@ class Finish:
     ----------
     deadline
         Gives the time (of time.monotonic) at which to stop, or None.
+    checkpoints
+        Uploads the last checkpoints, and gives sentences on what could not be kept.
+    objective
+        Gives how the objective stands.
     """
 
     order: SidecarOrder
@@ -66,6 +71,8 @@ class Finish:
     training: TrainingExit
     bucket: Bucket
     deadline: Callable[[], float | None]
+    checkpoints: Callable[[], list[str]] = list
+    objective: Callable[[], ObjectiveStatus | None] = lambda: None
     _warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Outcome:
@@ -128,6 +135,8 @@ class Finish:
         try:
             # What a failed run is judged by goes first.
             uploader.upload(self._reports())
+            # Then what a further attempt goes on from.
+            self._warnings.extend(self.checkpoints())
             uploader.upload(collection.files)
         except OutOfTime as error:
             if self.training.exit_code == 0:
@@ -155,6 +164,8 @@ class Finish:
             files=[],
             model=model,
             metrics=metric_statuses(self.tracking),
+            objective=self.objective(),
+            resumed=staged.resumed,
             parameters=self._parameters(),
             commit=staged.commit,
             datasets=staged.datasets,
@@ -221,10 +232,15 @@ class Finish:
             if path
             else "no file in MLOPS_MODEL_DIR, no model logged with MLflow, no *.onnx in the output or working folder"
         )
+        ended = "ended well"
+        if self.training.early_stopped:
+            ended = (
+                "was stopped early (metrics.earlyStopping: write the model while it trains, or on SIGTERM)"
+            )
         return TerminationReport(
             cause="NoModelProduced",
             message=shorten(
-                f"the training ended well, but there is no model: {wanted}. Seen: {self._search().seen()}"
+                f"the training {ended}, but there is no model: {wanted}. Seen: {self._search().seen()}"
             ),
         )
 

@@ -20,6 +20,7 @@ from mlops_operator.agent.followers import Follower
 from mlops_operator.agent.history import next_part
 from mlops_operator.agent.places import Places, write_whole
 from mlops_operator.agent.progress import ProgressEndpoint, Reporter
+from mlops_operator.agent.steering import Steering
 from mlops_operator.agent.summary import metric_statuses, total_steps
 from mlops_operator.agent.tracking import Tracking
 from mlops_operator.agent.upload import HistoryUploader
@@ -49,6 +50,8 @@ _DENIED_PATIENCE_SECONDS = 150.0
 _LATE_END_SECONDS = 5.0
 _MANIFEST_SECONDS = 3.0
 _DELIVERY_SECONDS = 2.0
+# Of the time for uploads, where the pod must go.
+_OTHER_FILES_SHARE = 0.25
 _MAX_WARNING_BYTES = 400
 _KILLED = 137
 
@@ -84,7 +87,8 @@ class Lifecycle:
         self._state = State()
         self._deadline: float | None = None
         self._followers = self._make_followers()
-        self._commit = self._read_commit()
+        self._staged = self._read_staged()
+        self._steering = Steering(self._order, places, tracking, self._checkpoint_deadline)
         endpoint = None
         if self._order.progress_url:
             endpoint = ProgressEndpoint(
@@ -104,6 +108,7 @@ class Lifecycle:
         """Follow, upload, acknowledge, wait; give the exit code."""
         self._reporter.start()
         threading.Thread(target=self._upload_parts, name="history", daemon=True).start()
+        self._steering.start()
         outcome = self._earlier_outcome()
         if outcome is None:
             training = self._follow()
@@ -156,6 +161,7 @@ class Lifecycle:
                 follower.poll(final=final)
             except OSError as error:
                 self._tracking.warn(f"metrics cannot be followed: {error}")
+        self._steering.poll()
 
     def _look_for_start(self) -> None:
         if self._state.started_at is None:
@@ -213,7 +219,16 @@ class Lifecycle:
             denied_seconds=0.0 if hurry else _DENIED_PATIENCE_SECONDS,
         )
         outcomes: list[Outcome] = []
-        finish = Finish(self._order, self._places, self._tracking, training, bucket, lambda: self._deadline)
+        finish = Finish(
+            self._order,
+            self._places,
+            self._tracking,
+            training,
+            bucket,
+            lambda: self._deadline,
+            checkpoints=lambda: self._steering.finish(training, bucket),
+            objective=self._steering.objective,
+        )
         thread = threading.Thread(target=lambda: outcomes.append(finish.run()), name="finish", daemon=True)
         thread.start()
         while thread.is_alive():
@@ -229,6 +244,12 @@ class Lifecycle:
 
     def _set_deadline(self) -> None:
         self._deadline = time.monotonic() + max(1.0, self._order.upload_seconds - _MANIFEST_SECONDS)
+
+    def _checkpoint_deadline(self) -> float | None:
+        """Give the time at which checkpoints must be there: what is left is for the other files."""
+        if self._deadline is None:
+            return None
+        return self._deadline - self._order.upload_seconds * _OTHER_FILES_SHARE
 
     def _acknowledge(self, outcome: Outcome) -> None:
         self._state.outcome = outcome
@@ -272,7 +293,7 @@ class Lifecycle:
 
     def _version(self) -> object:
         state = self._state
-        return self._tracking.changes, state.phase, state.outcome
+        return self._tracking.changes, self._steering.changes, state.phase, state.outcome
 
     def _report(self, sequence: int) -> ProgressReport:
         state = self._state
@@ -283,20 +304,24 @@ class Lifecycle:
             sequence=sequence,
             phase=state.phase,
             started_at=state.started_at,
-            commit=self._commit,
+            commit=self._staged.commit,
             tracking_run_id=self._tracking.run_id if self._tracking.runs else None,
             step=step,
             total_steps=total_steps(self._order.parameters, step),
             metrics=metric_statuses(self._tracking),
+            objective=self._steering.objective(),
+            checkpoint=self._steering.checkpoint,
+            resumed=self._staged.resumed,
+            skipped_checkpoints=self._staged.skipped_checkpoints,
             training=state.training,
             manifest_digest=state.outcome.manifest_digest,
             failure=state.outcome.failure,
             warnings=[shorten(text, _MAX_WARNING_BYTES) for text in self._tracking.warnings],
         )
 
-    def _read_commit(self) -> str | None:
+    def _read_staged(self) -> StagedReport:
         path = self._places.path(STAGED_FILE)
-        return StagedReport.model_validate_json(path.read_bytes()).commit if path.is_file() else None
+        return StagedReport.model_validate_json(path.read_bytes()) if path.is_file() else StagedReport()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

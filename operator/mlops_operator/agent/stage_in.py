@@ -15,11 +15,13 @@ from mlops_operator.agent.buckets import open_workspace
 from mlops_operator.agent.datasets import fetch_dataset
 from mlops_operator.agent.git import clone_code, empty
 from mlops_operator.agent.places import Places, write_whole
+from mlops_operator.agent.restore import Restored, restore
 from mlops_operator.api.wire import (
     BIN_DIR,
     GIT_CREDENTIALS_DIR,
     PARAMS_FILE,
     STAGED_FILE,
+    VARIABLES_FILE,
     StagedReport,
     StageInOrder,
 )
@@ -47,6 +49,7 @@ def stage_in(order: StageInOrder, places: Places, entrypoint: Path = _ENTRYPOINT
         return None
     seconds: dict[str, float] = {}
     commit: str | None = None
+    restored = Restored()
 
     def timed(name: str, work: Callable[[], None]) -> None:
         started = time.monotonic()
@@ -61,13 +64,27 @@ def stage_in(order: StageInOrder, places: Places, entrypoint: Path = _ENTRYPOINT
         for dataset in order.datasets:
             fetch_dataset(dataset, bucket, order.bucket, places)
 
+    def restore_checkpoint() -> None:
+        nonlocal restored
+        if order.checkpoints is not None:
+            restored = restore(order.checkpoints, order.run, bucket, places)
+        variables = {"MLOPS_RESUME_FROM": restored.path}
+        write_whole(places.path(VARIABLES_FILE), json.dumps(variables).encode())
+
     bucket = open_workspace(places, order.bucket, patience_seconds=_PATIENCE_SECONDS)
     timed("entrypoint", lambda: _place_entrypoint(places, entrypoint))
     timed("check", lambda: _refuse_finished(order, bucket))
     timed("code", fetch_code)
     timed("datasets", fetch_datasets)
-    timed("record", lambda: _record(order, places, bucket, commit))
-    report = StagedReport(commit=commit, datasets=order.datasets, seconds=seconds)
+    timed("checkpoint", restore_checkpoint)
+    timed("record", lambda: _record(order, places, bucket, commit, restored))
+    report = StagedReport(
+        commit=commit,
+        datasets=order.datasets,
+        resumed=restored.resumed,
+        skipped_checkpoints=restored.skipped,
+        seconds=seconds,
+    )
     write_whole(places.path(STAGED_FILE), report.model_dump_json(by_alias=True).encode())
     _log.info("staged: %s", seconds)
     return report
@@ -104,7 +121,9 @@ def _fetch_code(order: StageInOrder, places: Places) -> str | None:
     return None
 
 
-def _record(order: StageInOrder, places: Places, bucket: Bucket, commit: str | None) -> None:
+def _record(
+    order: StageInOrder, places: Places, bucket: Bucket, commit: str | None, restored: Restored
+) -> None:
     """Write the parameters, and what is needed to run it again."""
     parameters = json.dumps(order.parameters, indent=2, ensure_ascii=False).encode()
     write_whole(places.path(PARAMS_FILE), parameters)
@@ -117,6 +136,7 @@ def _record(order: StageInOrder, places: Places, bucket: Bucket, commit: str | N
         "commit": commit,
         "datasets": [dataset.to_object() for dataset in order.datasets],
         "parameters": order.parameters,
+        "resumedFrom": restored.resumed.to_object() if restored.resumed is not None else None,
         "versions": {"mlopsOperator": __version__},
         "createdAt": datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z"),
     }

@@ -16,8 +16,8 @@ from mlops_operator.storage.digest import sha256_file
 from mlops_operator.storage.layout import attempt_file_key
 
 _log = logging.getLogger(__name__)
-_SMALL_BYTES = 1 << 20
-_SMALL_WORKERS = 8
+SMALL_BYTES = 1 << 20
+SMALL_WORKERS = 8
 _LOG_SECONDS = 10.0
 _CONTENT_TYPES = {
     ".json": "application/json",
@@ -64,7 +64,7 @@ class Uploader:
         StorageError
             The bucket did not take a file.
         """
-        in_parallel(self._upload, self._by_size(files, small=True), _SMALL_WORKERS)
+        in_parallel(self._upload, self._by_size(files, small=True), SMALL_WORKERS)
         in_parallel(self._upload, self._by_size(files, small=False), 1)
 
     def verify(self) -> None:
@@ -80,7 +80,7 @@ class Uploader:
     def _by_size(self, files: Mapping[str, str], *, small: bool) -> Iterator[tuple[str, Path]]:
         for path, place in files.items():
             source = Path(place)
-            if (source.stat().st_size <= _SMALL_BYTES) == small:
+            if (source.stat().st_size <= SMALL_BYTES) == small:
                 deadline = self.deadline()
                 if deadline is not None and time.monotonic() > deadline:
                     raise OutOfTime(f"{len(self.entries)} of {len(files)} files are uploaded")

@@ -22,7 +22,16 @@ from mlops_operator.api.base import (
     fixed,
     keyed_by,
 )
+from mlops_operator.api.checkpoints import (
+    Checkpoints,
+    CheckpointStatus,
+    ResolvedResume,
+    ResumedStatus,
+    ResumeFrom,
+    SkippedText,
+)
 from mlops_operator.api.modelversion import ModelMetadata, ModelName, VersionName
+from mlops_operator.api.objective import EarlyStopping, Objective, ObjectiveStatus
 from mlops_operator.api.pods import (
     VOLUME_MOUNTS,
     VOLUMES,
@@ -275,6 +284,22 @@ class Metrics(Model):
         description="Files followed while the code trains. What the code logs with MLflow, or appends as JSON lines to"
         " the file that MLOPS_METRICS_FILE names, is followed always.",
     )
+    objective: Objective | None = Field(
+        default=None,
+        description="The metric that says how good the training is: its best value is in the status.",
+    )
+    early_stopping: EarlyStopping | None = Field(
+        default=None, description="When the training ends because the objective no longer gets better."
+    )
+
+    rules = (
+        Rule(
+            "!has(self.earlyStopping) || has(self.objective)",
+            "name the metric that must get better: metrics.objective",
+            field_path=".earlyStopping",
+            reason="FieldValueInvalid",
+        ),
+    )
 
 
 class ModelOutput(Model):
@@ -338,6 +363,8 @@ FIXED_FIELDS = (
     "scheduling",
     "pod",
     "metrics",
+    "checkpoints",
+    "resumeFrom",
     "deadlineSeconds",
     "outputs",
     "rerunOf",
@@ -391,6 +418,13 @@ class TrainingRunSpec(Model):
     scheduling: Scheduling = Field(default=Scheduling(), description="Where the pod may run.")
     pod: PodOptions = Field(default=PodOptions(), description="Details of the pod.")
     metrics: Metrics = Field(default=Metrics(), description="Where live metrics come from.")
+    checkpoints: Checkpoints = Field(
+        default=Checkpoints(), description="How checkpoints are kept and taken up again."
+    )
+    resume_from: ResumeFrom | None = Field(
+        default=None,
+        description="Where the training goes on from: the newest checkpoint of another run. It waits until there is one.",
+    )
     deadline_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = Field(
         default=None,
         description="How long the training may take, in seconds from its start; then it is stopped (DeadlineExceeded).",
@@ -484,6 +518,14 @@ class AttemptStatus(Model):
         default=None, description="How it ended: Succeeded, or the cause of its failure.", max_length=64
     )
     logs: str | None = Field(default=None, description="Where the whole log is in the bucket.")
+    resumed_from: ResumedStatus | None = Field(
+        default=None, description="The checkpoint that the attempt went on from."
+    )
+    skipped_checkpoints: Annotated[list[SkippedText], Field(max_length=8)] | None = Field(
+        default=None,
+        description="Newer checkpoints that were damaged and therefore not taken, and why.",
+        json_schema_extra=ATOMIC,
+    )
 
 
 class ResolvedDataset(Model):
@@ -504,6 +546,9 @@ class ResolvedStatus(Model):
     )
     parameters_digest: str | None = Field(
         default=None, description="sha256 of the parameters as canonical JSON."
+    )
+    resume_from: ResolvedResume | None = Field(
+        default=None, description="The run that spec.resumeFrom stands for, pinned."
     )
 
 
@@ -593,6 +638,12 @@ class TrainingRunStatus(Model):
         default=[],
         description="Metrics, summed up; at most 64, the newest first.",
         json_schema_extra=ATOMIC,
+    )
+    objective: ObjectiveStatus | None = Field(
+        default=None, description="The best value of metrics.objective, over all attempts."
+    )
+    checkpoint: CheckpointStatus | None = Field(
+        default=None, description="The newest checkpoint in the bucket."
     )
     failure: FailureStatus | None = Field(default=None, description="Why the run failed.")
     storage: RunStorageStatus | None = Field(default=None, description="Where everything is in the bucket.")

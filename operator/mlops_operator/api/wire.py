@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Literal
 
 from mlops_operator.api.base import Model, Scalar, Time
+from mlops_operator.api.checkpoints import CheckpointStatus, ResumedStatus
+from mlops_operator.api.objective import Goal, ObjectiveStatus
 from mlops_operator.api.sources import GitSource
 from mlops_operator.api.trainingdataset import S3Source
 from mlops_operator.api.trainingrun import ArtifactOutput, MetricSource, MetricStatus
@@ -21,9 +23,13 @@ CODE_DIR = "/mlops/code"
 DATASETS_DIR = "/mlops/datasets"
 OUTPUT_DIR = "/mlops/output"
 MODEL_DIR = "/mlops/output/model"
+CHECKPOINT_DIR = "/mlops/output/checkpoints"
 METRICS_FILE = "/mlops/output/metrics.jsonl"
 PARAMS_FILE = "/mlops/run/params.json"
 STAGED_FILE = "/mlops/run/staged.json"  # StagedReport, written by stage-in, read by the sidecar
+# Variables of the command that are known only once stage-in is done: {name: value}, read by the entrypoint.
+VARIABLES_FILE = "/mlops/run/environment.json"
+STOP_FILE = "/mlops/run/stop.json"  # {"message"}: the sidecar asks the entrypoint to end the command early
 CREDENTIALS_DIR = "/mlops/credentials/s3"  # the workspace Secret, mounted into stage-in, sidecar and snapshot
 GIT_CREDENTIALS_DIR = "/mlops/credentials/git"
 DATASET_CREDENTIALS_DIR = (
@@ -94,6 +100,37 @@ class StagedDataset(Model):
     git_credentials_dir: str | None = None
 
 
+class ResumeOrder(Model):
+    """Another run, to go on from."""
+
+    name: str
+    namespace: str
+    uid: str
+
+
+class CheckpointsOrder(Model):
+    """Where a run's checkpoints are, and how they are kept."""
+
+    folder: str = CHECKPOINT_DIR  # absolute
+    interval_seconds: float = 30.0
+    keep: int = 2
+    markers: list[str] = []
+    resume: bool = True
+    resume_from: ResumeOrder | None = None  # where the run has no checkpoint of its own
+
+
+class ObjectiveOrder(Model):
+    """What to make best. ``best`` and ``step`` are those of the attempts before."""
+
+    name: str
+    goal: Goal
+    patience: int | None = None
+    min_delta: float = 0.0
+    best: float | None = None
+    step: int | None = None
+    checkpoint: str | None = None
+
+
 class StageInOrder(Model):
     """To ``python -m mlops_operator.agent stage-in``."""
 
@@ -104,6 +141,7 @@ class StageInOrder(Model):
     inline_files: dict[str, str] = {}
     datasets: list[StagedDataset] = []
     parameters: dict[str, Scalar] = {}
+    checkpoints: CheckpointsOrder | None = None
     # What the record must hold beside what stage-in finds out.
     spec: dict[str, object] = {}
 
@@ -124,6 +162,8 @@ class SidecarOrder(Model):
     model: ModelOrder | None = None
     artifacts: list[ArtifactOutput] = []
     metric_sources: list[MetricSource] = []
+    checkpoints: CheckpointsOrder | None = None
+    objective: ObjectiveOrder | None = None
     parameters: dict[str, Scalar] = {}
     progress_url: str | None = None  # https://…/v1/progress ; the CA bundle is in MLOPS_PROGRESS_CA (PEM)
     progress_interval_seconds: float = 5.0
@@ -164,6 +204,8 @@ class TrainingExit(Model):
     end_time: Time
     deadline_exceeded: bool = False
     terminated: bool = False
+    # The sidecar asked for the end (STOP_FILE); the exit code is 0 then, whatever the command's was.
+    early_stopped: bool = False
     oom_kills: int = 0
     cpu_seconds: float | None = None
     memory_peak_bytes: int | None = None
@@ -186,6 +228,10 @@ class ProgressReport(Model):
     step: int | None = None
     total_steps: int | None = None
     metrics: list[MetricStatus] = []  # at most 64
+    objective: ObjectiveStatus | None = None
+    checkpoint: CheckpointStatus | None = None  # the newest one
+    resumed: ResumedStatus | None = None
+    skipped_checkpoints: list[str] = []
     training: TrainingExit | None = None  # once the command has ended
     manifest_digest: str | None = None  # once manifest.json is written
     failure: TerminationReport | None = (
@@ -210,6 +256,8 @@ class StagedReport(Model):
 
     commit: str | None = None
     datasets: list[StagedDataset] = []
+    resumed: ResumedStatus | None = None
+    skipped_checkpoints: list[str] = []  # damaged, with the reason
     seconds: dict[str, float] = {}
 
 
@@ -246,11 +294,29 @@ class RunManifest(Model):
     files: list[FileEntry]  # everything kept, relative to the attempt's prefix
     model: ModelDescription | None = None
     metrics: list[MetricStatus] = []
+    objective: ObjectiveStatus | None = None
+    resumed: ResumedStatus | None = None
     parameters: dict[str, Scalar] = {}
     commit: str | None = None
     datasets: list[StagedDataset] = []
     tracking_run_id: str | None = None
     warnings: list[str] = []
+    created_at: Time
+
+
+class CheckpointManifest(Model):
+    """``manifest.json`` of a checkpoint: written last, once. ``files`` are below ``files/`` of its prefix."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["CheckpointManifest"] = "CheckpointManifest"
+    run: RunIdentity
+    sequence: int  # rises over all attempts of the run
+    name: str  # of the file or folder below the checkpoint folder; the paths of files begin with it
+    step: int | None = None
+    objective: float | None = None  # at that step, where it was logged by then
+    digest: str
+    size_bytes: int
+    files: list[FileEntry]
     created_at: Time
 
 

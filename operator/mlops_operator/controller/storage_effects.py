@@ -18,6 +18,7 @@ from mlops_operator.controller.workspaces import Workspaces
 from mlops_operator.domain import effects as e
 from mlops_operator.errors import MlopsError
 from mlops_operator.storage.catalog import Catalogue
+from mlops_operator.storage.checkpoints import newest_of_name
 from mlops_operator.storage.claims import claim_version
 from mlops_operator.storage.dataset_manifest import read_dataset_manifest
 from mlops_operator.storage.history import record_run
@@ -61,6 +62,7 @@ class StorageEffects:
             e.CheckSecret: self._check_secret,
             e.ReadRunManifest: self._read_run_manifest,
             e.ReadProgress: self._read_progress,
+            e.FindCheckpoint: self._find_checkpoint,
             e.ReadDatasetManifest: self._read_dataset_manifest,
             e.ClaimVersion: self._claim_version,
             e.StoreModel: self._store_model,
@@ -120,6 +122,16 @@ class StorageEffects:
             return e.ProgressRead(self._now(), found)
 
         return await self._in_thread(effect, read)
+
+    async def _find_checkpoint(self, effect: e.FindCheckpoint) -> e.Outcome:
+        bucket = self._workspaces.bucket(effect.namespace)
+
+        def find() -> e.Outcome:
+            at = self._now()
+            found = newest_of_name(bucket, effect.run_name, without_uid=effect.without_uid)
+            return e.CheckpointFound(at, found.run.uid if found is not None else None)
+
+        return await self._in_thread(effect, find)
 
     async def _read_dataset_manifest(self, effect: e.ReadDatasetManifest) -> e.Outcome:
         bucket = self._workspaces.bucket(effect.namespace)

@@ -79,6 +79,7 @@ def _places(spec: TrainingRunSpec) -> Refusal | None:
     model = spec.outputs.model
     named = [f"outputs.artifacts[{a.name}].path" for a in spec.outputs.artifacts]
     named += ["outputs.model.path"] if model is not None and model.path else []
+    named += ["checkpoints.path"] if spec.checkpoints.path else []
     named += ["metrics.sources[].path"] if spec.metrics.sources else []
     if not named:
         return None

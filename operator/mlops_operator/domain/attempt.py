@@ -7,6 +7,7 @@ from datetime import datetime
 
 from mlops_operator.api.trainingrun import AttemptStatus, FailureStatus, TrainingRunSpec
 from mlops_operator.api.wire import ProgressReport
+from mlops_operator.domain import checkpoints
 from mlops_operator.domain.live import log_tail
 from mlops_operator.domain.naming import job_name
 from mlops_operator.domain.observed import JobView, ObservedRun, PodView
@@ -27,13 +28,19 @@ class Attempt:
 
     def updated(self, training_start_time: datetime | None) -> AttemptStatus:
         """Give the record with the uids and the node that were seen."""
-        pod, job = self.pod, self.job
+        pod, job, report = self.pod, self.job, self.report
         return self.recorded.model_copy(
             update={
                 "job_uid": self.recorded.job_uid or (job.uid if job is not None else None),
                 "pod_uid": (pod.uid if pod is not None else None) or self.recorded.pod_uid,
                 "pod_name": (pod.name if pod is not None else None) or self.recorded.pod_name,
                 "node_name": (pod.node_name if pod is not None else None) or self.recorded.node_name,
+                "resumed_from": (report.resumed if report is not None else None)
+                or self.recorded.resumed_from,
+                "skipped_checkpoints": (
+                    checkpoints.texts(report.skipped_checkpoints) if report is not None else []
+                )
+                or self.recorded.skipped_checkpoints,
                 "training_start_time": self.recorded.training_start_time or training_start_time,
             }
         )

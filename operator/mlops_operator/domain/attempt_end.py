@@ -13,7 +13,7 @@ from mlops_operator.api.trainingrun import (
     TrainingRunStatus,
 )
 from mlops_operator.api.wire import RunManifest
-from mlops_operator.domain import live
+from mlops_operator.domain import live, objective
 from mlops_operator.domain.attempt import Attempt
 from mlops_operator.domain.conditions import clip
 from mlops_operator.domain.manifest_reading import Reading
@@ -41,6 +41,9 @@ def end(
     training = attempt.facts.training
     if reading.manifest is not None:
         training = reading.manifest.training
+    if where == "Succeeded" and training is not None and training.early_stopped:
+        best = reading.manifest.objective if reading.manifest is not None else None
+        message = clip(objective.stopped_early(run, best or status.objective))
     started = whole_second(training.start_time) if training is not None else status.start_time
     uri = status.storage.uri if status.storage is not None else None
     last = status.attempts[-1].model_copy(
@@ -78,6 +81,7 @@ def _with_manifest(
         update={
             "storage": RunStorageStatus(uri=uri, manifest_digest=digest, size_bytes=size),
             "metrics": live.clean(manifest.metrics) or status.metrics,
+            "objective": objective.clean(manifest.objective) if manifest.objective else status.objective,
             "resolved": resolved.model_copy(update={"commit": manifest.commit or resolved.commit}),
             "model": model,
         }

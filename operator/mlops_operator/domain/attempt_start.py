@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import AttemptStatus, ResolvedStatus, RunStorageStatus, TrainingRun
-from mlops_operator.domain import acceptance, phase, pinning, prerequisites, volumes
+from mlops_operator.domain import acceptance, phase, pinning, prerequisites, resume, volumes
 from mlops_operator.domain.attempt_end import cancelled_unstarted
 from mlops_operator.domain.effects import CheckSecret, Create, Failed, WorkspaceReady
 from mlops_operator.domain.job import run_job
@@ -32,26 +32,34 @@ def start(observed: ObservedRun, number: int, settings: Settings, now: datetime)
         run.metadata.namespace, (*_secret_checks(run), *pinned.checks), observed.outcomes, now
     )
     if not isinstance(ready, WorkspaceReady):
-        if ready.waiting is None:
-            return Step(run.status, effects=ready.effects)
-        step = wait(run.status, "Pending", ready.waiting)
-        return replace(step, effects=ready.effects, again_seconds=ready.again_seconds)
+        return _unmet(run, ready)
+    resumed = resume.find(observed, now)
+    if isinstance(resumed, prerequisites.Unmet):
+        return _unmet(run, resumed)
+    resolved = (run.status.resolved or ResolvedStatus()).model_copy(
+        update={"datasets": list(pinned.resolved), "resume_from": resumed}
+    )
+    run = run.model_copy(update={"status": run.status.model_copy(update={"resolved": resolved})})
     job = run_job(
         run, number, workspace=ready, datasets=pinned.staged, secrets=pinned.secrets, settings=settings
-    )
-    resolved = (run.status.resolved or ResolvedStatus()).model_copy(
-        update={"datasets": list(pinned.resolved)}
     )
     uri = f"s3://{ready.bucket.bucket}/{identity(run, number).prefix}"
     others = [entry for entry in run.status.attempts if entry.number != number]
     status = at(run.status, "Pending", "Pending", phase.NORMAL_MESSAGES["Pending"]).model_copy(
         update={
             "attempts": [*others, AttemptStatus(number=number, start_time=now)],
-            "resolved": resolved,
             "storage": RunStorageStatus(uri=uri),
         }
     )
     return Step(status, create_job=job, again_seconds=QUEUED_GRACE_SECONDS)
+
+
+def _unmet(run: TrainingRun, unmet: prerequisites.Unmet) -> Step:
+    """Give the step of a run that lacks something: it waits, or finds out."""
+    if unmet.waiting is None:
+        return Step(run.status, effects=unmet.effects)
+    step = wait(run.status, "Pending", unmet.waiting)
+    return replace(step, effects=unmet.effects, again_seconds=unmet.again_seconds)
 
 
 def _secret_checks(run: TrainingRun) -> Iterator[CheckSecret]:

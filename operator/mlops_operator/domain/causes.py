@@ -60,6 +60,11 @@ ROWS: tuple[Row, ...] = (
         "Apply it, or look at the dataset's own message.",
     ),
     _waiting(
+        "CheckpointMissing",
+        "No run of the name in `spec.resumeFrom` has a checkpoint in the bucket.",
+        "Nothing, if it is still to be made; else cancel the run, and apply it anew with the right name.",
+    ),
+    _waiting(
         "SecretMissing",
         "The workspace's Secret, or one that the run names, is not there or lacks a key.",
         "Create it; the message names it.",

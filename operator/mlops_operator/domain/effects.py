@@ -63,6 +63,14 @@ class ReadProgress(Effect):
 
 
 @dataclass(frozen=True)
+class FindCheckpoint(Effect):
+    """Look for the newest checkpoint of the runs of a name, but for one uid: that of the run that asks."""
+
+    run_name: str
+    without_uid: str
+
+
+@dataclass(frozen=True)
 class ReadDatasetManifest(Effect):
     """Read the manifest of a dataset's version; ``moment`` as in ReadRunManifest."""
 
@@ -187,6 +195,13 @@ class RunManifestRead(Outcome):
     manifest: RunManifest | None
     digest: str | None = None
     files_verified: bool = False
+
+
+@dataclass(frozen=True)
+class CheckpointFound(Outcome):
+    """``run_uid``: of the run that has the newest; None: there is none (yet)."""
+
+    run_uid: str | None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mlops_operator.api.wire import (
     PARAMS_FILE,
     RUN_DIR,
 )
+from mlops_operator.domain import checkpoints
 from mlops_operator.domain.naming import parameter_variable
 from mlops_operator.settings import Settings
 
@@ -82,6 +83,7 @@ def of_training(run: TrainingRun, attempt: int, settings: Settings) -> list[Vari
         "MLOPS_DATASETS_DIR": DATASETS_DIR,
         "MLOPS_OUTPUT_DIR": OUTPUT_DIR,
         "MLOPS_MODEL_DIR": MODEL_DIR,
+        "MLOPS_CHECKPOINT_DIR": checkpoints.folder(spec),
         "MLOPS_METRICS_FILE": METRICS_FILE,
         "MLOPS_PARAMS_FILE": PARAMS_FILE,
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{MLFLOW_PORT}",

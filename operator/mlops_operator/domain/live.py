@@ -16,6 +16,7 @@ from mlops_operator.api.trainingrun import (
     UsageStatus,
 )
 from mlops_operator.api.wire import ProgressReport, TrainingExit
+from mlops_operator.domain import checkpoints, objective
 from mlops_operator.domain.times import seconds_between, whole_second
 
 MAX_METRICS = 64
@@ -25,7 +26,9 @@ MAX_LOG_TAIL = 2048
 STEP_PARAMETERS = ("max_steps", "num_train_epochs", "max_epochs", "n_epochs", "epochs")
 LONGEST_ESTIMATE_SECONDS = 10 * 365 * 86400.0
 # Fields of the status whose change alone may wait for the next write.
-LIVE_FIELDS = frozenset({"progress", "metrics", "tracking", "usage", "resolved", "startTime"})
+LIVE_FIELDS = frozenset(
+    {"progress", "metrics", "objective", "checkpoint", "tracking", "usage", "resolved", "startTime"}
+)
 
 
 def total_steps(parameters: Mapping[str, Scalar], reported: int | None) -> int | None:
@@ -141,6 +144,8 @@ def apply(
             "tracking": tracking,
             "usage": usage_of(report.training, status.usage),
             "metrics": clean(report.metrics) if report.metrics else status.metrics,
+            "objective": objective.clean(report.objective) if report.objective else status.objective,
+            "checkpoint": checkpoints.clean(report.checkpoint) if report.checkpoint else status.checkpoint,
             "progress": progress_of(
                 status.progress,
                 report,

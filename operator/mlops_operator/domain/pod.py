@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_operator.api.base import PROGRESS_AUDIENCE
+from mlops_operator.api.checkpoints import ResolvedResume
 from mlops_operator.api.trainingrun import TrainingRun
 from mlops_operator.api.wire import (
     BIN_DIR,
@@ -23,7 +24,7 @@ from mlops_operator.api.wire import (
     StagedDataset,
     StageInOrder,
 )
-from mlops_operator.domain import environment, resources, scheduling, volumes
+from mlops_operator.domain import checkpoints, environment, objective, resources, scheduling, volumes
 from mlops_operator.domain.effects import WorkspaceReady
 from mlops_operator.domain.environment import HOME, experiment_name, literal
 from mlops_operator.domain.plan import Object
@@ -113,8 +114,13 @@ def stage_in_order(
         inline_files=dict(source.inline.files) if source is not None and source.inline is not None else {},
         datasets=list(datasets),
         parameters=run.spec.parameters,
+        checkpoints=checkpoints.order(run, _resume_from(run)),
         spec=run.spec.to_object(),
     )
+
+
+def _resume_from(run: TrainingRun) -> ResolvedResume | None:
+    return run.status.resolved.resume_from if run.status.resolved is not None else None
 
 
 def sidecar_order(
@@ -130,6 +136,8 @@ def sidecar_order(
         model=ModelOrder(name=model.name, path=model.path) if model is not None else None,
         artifacts=run.spec.outputs.artifacts,
         metric_sources=run.spec.metrics.sources,
+        checkpoints=checkpoints.order(run, None),
+        objective=objective.order(run),
         parameters=run.spec.parameters,
         progress_url=settings.progress.url,
         progress_interval_seconds=settings.progress.interval_seconds,

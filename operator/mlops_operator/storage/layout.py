@@ -70,6 +70,23 @@ def attempt_file_key(run: RunIdentity, path: str) -> str:
     return f"{run.attempt_prefix}{relative_path(path)}"
 
 
+def checkpoints_prefix(run: RunIdentity) -> str:
+    return f"{run.prefix}checkpoints/"
+
+
+def checkpoint_prefix(run: RunIdentity, name: str) -> str:
+    """Of one checkpoint; ``name`` is as `mlops_operator.storage.checkpoints.SetName` writes it."""
+    return f"{checkpoints_prefix(run)}{name}/"
+
+
+def checkpoint_manifest_key(run: RunIdentity, name: str) -> str:
+    return f"{checkpoint_prefix(run, name)}{MANIFEST}"
+
+
+def checkpoint_file_key(run: RunIdentity, name: str, path: str) -> str:
+    return f"{checkpoint_prefix(run, name)}files/{relative_path(path)}"
+
+
 def artifact_model_key(run: RunIdentity, path: str) -> str:
     """Of a file of the model that an attempt made."""
     return f"{run.attempt_prefix}artifacts/model/{relative_path(path)}"

@@ -30,6 +30,7 @@ BASE: dict[str, Any] = {"image": "x", "command": ["python"]}
             "WorkingDirNotShared",
             "MLOPS_OUTPUT_DIR",
         ),
+        ({"workingDir": "/app", "checkpoints": {"path": "runs"}}, "WorkingDirNotShared", "checkpoints.path"),
         ({"source": {"inline": {"files": {"a": "\u00e4" * 32768}}}}, "SpecTooLarge", "Git"),
     ],
 )

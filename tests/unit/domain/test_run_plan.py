@@ -11,10 +11,12 @@ from mlops_operator.api.trainingdataset import TrainingDataset
 from mlops_operator.api.trainingrun import TrainingRun
 from mlops_operator.api.wire import BucketHint, ProgressReport
 from mlops_operator.domain.effects import (
+    CheckpointFound,
     CheckSecret,
     CheckWorkspace,
     Effect,
     Failed,
+    FindCheckpoint,
     Outcome,
     SecretPresent,
     WorkspaceReady,
@@ -53,6 +55,8 @@ def outcomes(content: dict[str, Any]) -> dict[Effect, Outcome]:
         found[CheckWorkspace(NAMESPACE)] = (
             Failed(NOW, **failed) if failed else WorkspaceReady(NOW, "ws-alice-datalab", hint, "PEM")
         )
+    for name, uid in content.get("checkpoints", {}).items():
+        found[FindCheckpoint(NAMESPACE, name, "0a1b2c3d-1")] = CheckpointFound(NOW, uid)
     for name, keys in content.get("secrets", {}).items():
         found[CheckSecret(NAMESPACE, name, tuple(keys))] = SecretPresent(NOW, name)
     return found

@@ -6,8 +6,9 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from mlops_operator.errors import AlreadyExists, ObjectNotFound
+from mlops_operator.errors import AlreadyExists, IntegrityError, ObjectNotFound
 from mlops_operator.storage.client import ObjectInfo
 
 
@@ -58,6 +59,29 @@ class MemoryBucket:
         sha256 = hashlib.sha256(data).hexdigest()
         self.objects[key] = Stored(data, sha256)
         return sha256
+
+    def upload_file(
+        self,
+        path: Path,
+        key: str,
+        *,
+        sha256: str,
+        content_type: str | None = None,  # noqa: ARG002 - as the real one
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.before("upload", key)
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise IntegrityError(f"{path} changed")
+        self.objects[key] = Stored(data, sha256)
+        if progress is not None:
+            progress(len(data))
+
+    def download_file(self, key: str, path: Path) -> str:
+        data = self.get_bytes(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return hashlib.sha256(data).hexdigest()
 
     def head(self, key: str) -> ObjectInfo | None:
         self.before("head", key)
