@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // usage is read from the container's cgroup; nil is "cannot be measured here".
@@ -99,12 +100,13 @@ type meter struct {
 	first usage
 	peak  *int64
 	last  usage
+	gpus  *gpuMeter
 }
 
-func newMeter() *meter {
+func newMeter(gpus int) *meter {
 	membership, _ := os.ReadFile("/proc/self/cgroup") // absent: the mount itself is tried
 	group := newCgroup("/sys/fs/cgroup", string(membership))
-	m := &meter{group: group, first: group.now()}
+	m := &meter{group: group, first: group.now(), gpus: newGPUMeter(gpus)}
 	m.peak, m.last = m.first.memory, m.first
 	return m
 }
@@ -122,6 +124,12 @@ func (m *meter) cpuSeconds() *float64 {
 	}
 	value := *m.last.cpuSeconds - *m.first.cpuSeconds
 	return &value
+}
+
+// used gives what is known now, for the sidecar.
+func (m *meter) used() used {
+	seconds, unmeasured := m.gpus.now(time.Now())
+	return used{m.cpuSeconds(), m.last.memory, m.peak, seconds, unmeasured}
 }
 
 func (m *meter) oomKills() int64 {

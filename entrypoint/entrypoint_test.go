@@ -192,7 +192,7 @@ func TestRunsTheCommandAndRecordsIt(t *testing.T) {
 func TestMeasuresCPUAndMemory(t *testing.T) {
 	s := prepare(t).start("sh", "-c", `i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done`)
 	found, _ := s.acknowledged()
-	if now := newMeter(); now.first.cpuSeconds != nil && (found.CPUSeconds == nil || *found.CPUSeconds <= 0) {
+	if now := newMeter(0); now.first.cpuSeconds != nil && (found.CPUSeconds == nil || *found.CPUSeconds <= 0) {
 		t.Fatalf("%+v", found)
 	} else if now.first.memory != nil && (found.MemoryPeakBytes == nil || *found.MemoryPeakBytes <= 0) {
 		t.Fatalf("%+v", found)

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -38,6 +39,10 @@ Environment (removed from the command's):
   MLOPS_ENTRYPOINT_UPLOAD_SECONDS    what of the grace is kept for the upload  (default 40)
   MLOPS_ENTRYPOINT_ACK_SECONDS       longest wait for "ack"                    (default 3600)
   MLOPS_ENTRYPOINT_LOG_BYTES         bound of the file "log"                   (default 104857600)
+  MLOPS_ENTRYPOINT_GPUS              how many GPUs the container has           (default 0)
+  MLOPS_ENTRYPOINT_MASK              what to replace by *** in all that the command prints, as JSON:
+                                     {"names": [variables], "folders": {folder with a Secret's keys: prefix}}
+  MLOPS_ENTRYPOINT_STDOUT_METRICS    JSON list of patterns: metrics found in lines go to "stdout-metrics.jsonl"
 
 example:
   mkdir -p /tmp/run && touch /tmp/run/ready /tmp/run/ack
@@ -52,6 +57,9 @@ type config struct {
 	upload   time.Duration
 	ack      time.Duration
 	logBytes int64
+	gpus     int
+	mask     maskOrder
+	patterns []string
 }
 
 // readConfig takes the configuration out of environ and gives the environment of the command, which has none of it.
@@ -91,6 +99,21 @@ func readConfig(environ []string) (config, []string, error) {
 			problems = append(problems, fmt.Errorf("%sLOG_BYTES=%q: give a number of bytes, 0 or more", envPrefix, text))
 		}
 	}
+	if text := given["GPUS"]; text != "" {
+		var err error
+		if cfg.gpus, err = strconv.Atoi(text); err != nil || cfg.gpus < 0 {
+			problems = append(problems, fmt.Errorf("%sGPUS=%q: give a number, 0 or more", envPrefix, text))
+		}
+	}
+	fromJSON := func(key string, target any) {
+		if text := given[key]; text != "" {
+			if err := json.Unmarshal([]byte(text), target); err != nil {
+				problems = append(problems, fmt.Errorf("%s%s: %w", envPrefix, key, err))
+			}
+		}
+	}
+	fromJSON("MASK", &cfg.mask)
+	fromJSON("STDOUT_METRICS", &cfg.patterns)
 	return cfg, rest, errors.Join(problems...)
 }
 

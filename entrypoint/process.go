@@ -24,9 +24,9 @@ type process struct {
 	copies sync.WaitGroup
 }
 
-// start runs the command with its stdout and stderr going to ours and to the log. It forks directly rather than with
+// start runs the command with its stdout and stderr going to ours and to the copies. It forks directly rather than with
 // os/exec, as that waits for its own child alone: whoever reaps every orphan, as process 1 must, would race with it.
-func start(command, environ []string, log io.Writer) (*process, error) {
+func start(command, environ []string, out copies) (*process, error) {
 	program, err := exec.LookPath(command[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) { // a dot in PATH is the user's choice
 		return nil, err
@@ -53,7 +53,7 @@ func start(command, environ []string, log io.Writer) (*process, error) {
 		child.copies.Add(1)
 		go func() {
 			defer child.copies.Done()
-			tee(from, stream, log)
+			out.tee(from, stream)
 		}()
 	}
 	child.pid, err = syscall.ForkExec(program, command, &syscall.ProcAttr{
@@ -68,14 +68,28 @@ func start(command, environ []string, log io.Writer) (*process, error) {
 	return child, nil
 }
 
+// copies is where what the command prints goes, beside the container's own streams.
+type copies struct {
+	log     io.Writer
+	masker  *masker
+	metrics *lineMetrics
+}
+
 // tee goes on when a target fails: a command must never block or die because nobody reads it.
-func tee(from io.Reader, stream, log io.Writer) {
+func (c copies) tee(from io.Reader, to io.Writer) {
 	buffer := make([]byte, 32<<10)
+	text, lines := stream{masker: c.masker}, splitter{to: c.metrics}
+	put := func(piece []byte) {
+		_, _ = to.Write(piece)
+		_, _ = c.log.Write(piece)
+		lines.next(piece)
+	}
 	for {
 		count, err := from.Read(buffer)
-		_, _ = stream.Write(buffer[:count])
-		_, _ = log.Write(buffer[:count])
+		put(text.next(buffer[:count]))
 		if err != nil {
+			put(text.end())
+			lines.end()
 			return
 		}
 	}

@@ -33,13 +33,26 @@ type outcome struct {
 	OOMKills         int64    `json:"oomKills"`
 	CPUSeconds       *float64 `json:"cpuSeconds"`
 	MemoryPeakBytes  *int64   `json:"memoryPeakBytes"`
+	GPUSeconds       *float64 `json:"gpuSeconds"`
+	GPUUnmeasured    string   `json:"gpuUnmeasured"`
 	LogTail          string   `json:"logTail"`
+	Warnings         []string `json:"warnings"`
+}
+
+// used is the content of usage.json, while the command runs.
+type used struct {
+	CPUSeconds      *float64 `json:"cpuSeconds"`
+	MemoryBytes     *int64   `json:"memoryBytes"`
+	MemoryPeakBytes *int64   `json:"memoryPeakBytes"`
+	GPUSeconds      *float64 `json:"gpuSeconds"`
+	GPUUnmeasured   string   `json:"gpuUnmeasured"`
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
 
-// writeJSON makes the file appear whole or not at all, and lasting: a reader never sees half of it.
-func writeJSON(path string, value any) error {
+// writeJSON makes the file appear whole or not at all: a reader never sees half of it. With lasting, it outlives a
+// crash of the machine.
+func writeJSON(path string, value any, lasting bool) error {
 	var data bytes.Buffer
 	encoder := json.NewEncoder(&data)
 	encoder.SetEscapeHTML(false) // people read the commands and the log in it
@@ -52,7 +65,7 @@ func writeJSON(path string, value any) error {
 		return err
 	}
 	_, err = file.Write(data.Bytes())
-	if err == nil {
+	if err == nil && lasting {
 		err = file.Sync()
 	}
 	if closed := file.Close(); err == nil {
@@ -61,7 +74,7 @@ func writeJSON(path string, value any) error {
 	if err == nil {
 		err = os.Rename(temporary, path)
 	}
-	if err != nil {
+	if err != nil || !lasting {
 		return err
 	}
 	folder, err := os.Open(filepath.Dir(path))

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -14,9 +16,12 @@ const (
 	readyWait     = 60 * time.Second
 	pollEvery     = 100 * time.Millisecond
 	sampleEvery   = time.Second // a short training has a peak too
+	usageEvery    = 5 * time.Second
 	deadlineGrace = 10 * time.Second
 	drainWait     = 2 * time.Second
 	exitMargin    = 3 * time.Second // of the grace, left for the exit itself
+	// What the command leaves there, the kubelet shows in the pod's status.
+	terminationLog = "/dev/termination-log"
 )
 
 // supervisor runs one command from its start to its acknowledged end.
@@ -25,6 +30,10 @@ type supervisor struct {
 	signals      chan os.Signal
 	terminatedAt time.Time // of the first SIGTERM; zero: none
 	endedAt      time.Time // of the command
+	masker       *masker
+	log          *boundedLog
+	mu           sync.Mutex
+	warnings     []string
 }
 
 func newSupervisor(cfg config) *supervisor {
@@ -52,16 +61,27 @@ func (s *supervisor) run(command, environ []string) int {
 	if err != nil {
 		return s.fail("cannot read the variables that were found out for the command", err)
 	}
-	log, err := newLog(s.cfg.dir, s.cfg.logBytes)
+	values, short, err := s.cfg.mask.secrets(environ)
 	if err != nil {
+		return s.fail("cannot read a Secret whose values are to be masked", err)
+	}
+	s.masker = newMasker(values)
+	if s.log, err = newLog(s.cfg.dir, s.cfg.logBytes); err != nil {
 		return s.fail("cannot write to the folder shared with the sidecar", err)
 	}
-	done := s.train(command, environ, log)
+	if len(short) > 0 {
+		s.warn("not masked, as a value of fewer than %d characters is part of ordinary words: %s", minMasked, strings.Join(short, ", "))
+	}
+	done := s.train(command, environ)
 	s.endedAt = time.Now()
-	if err := log.finish(); err != nil {
+	if err := s.log.finish(); err != nil {
 		fmt.Fprintf(os.Stderr, "entrypoint: the copy of the log is not whole: %v\n", err)
 	}
-	done.LogTail = log.lastBytes()
+	if err := s.masker.file(terminationLog); err != nil {
+		fmt.Fprintf(os.Stderr, "entrypoint: %v\n", err)
+	}
+	done.LogTail = s.log.lastBytes()
+	done.Warnings = append([]string{}, s.warnings...) // a list in any case: readers take null for an error
 	if err := s.record(done); err != nil {
 		fmt.Fprintf(os.Stderr, "entrypoint: the outcome could not be recorded: %v\n", err)
 	} else {
@@ -75,11 +95,22 @@ func (s *supervisor) fail(what string, err error) int {
 	return exitOwn
 }
 
+// say puts a sentence of our own where the command's lines go.
+func (s *supervisor) say(format string, args ...any) {
+	fmt.Fprintf(io.MultiWriter(os.Stderr, s.log), "entrypoint: %s\n", s.masker.text(fmt.Sprintf(format, args...)))
+}
+
+// warn says a sentence and keeps it for the outcome.
+func (s *supervisor) warn(format string, args ...any) {
+	s.say(format, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warnings = append(s.warnings, s.masker.text(fmt.Sprintf(format, args...)))
+}
+
 // train runs the command and gives its outcome, all but the log.
-func (s *supervisor) train(command, environ []string, log *boundedLog) outcome {
-	say := func(format string, args ...any) {
-		fmt.Fprintf(io.MultiWriter(os.Stderr, log), "entrypoint: "+format+"\n", args...)
-	}
+func (s *supervisor) train(command, environ []string) outcome {
+	say := s.say
 	ready := s.awaitReady()
 	if !s.terminatedAt.IsZero() {
 		now := stamp(time.Now())
@@ -89,20 +120,28 @@ func (s *supervisor) train(command, environ []string, log *boundedLog) outcome {
 	if !ready {
 		say("the sidecar was not ready within %s: starting without it", readyWait)
 	}
-	usage := newMeter()
-	child, err := start(command, environ, log)
+	metrics, err := newLineMetrics(s.path(metricsFile), s.cfg.patterns, s.cfg.logBytes, s.warn)
+	if err != nil {
+		s.warn("metrics in the output are not looked for: %v", err)
+		metrics = nil
+	}
+	usage := newMeter(s.cfg.gpus)
+	child, err := start(command, environ, copies{s.log, s.masker, metrics})
 	begin := time.Now()
 	if err != nil {
+		usage.gpus.stop()
 		say("%s: %v", command[0], err)
 		return outcome{ExitCode: shellCode(err), StartTime: stamp(begin), EndTime: stamp(time.Now())}
 	}
-	if err := writeJSON(s.path("started.json"), started{child.pid, stamp(begin), command}); err != nil {
+	if err := writeJSON(s.path("started.json"), started{child.pid, stamp(begin), s.masker.texts(command)}, true); err != nil {
 		say("started.json: %v", err)
 	}
 	done := s.watch(child, begin, usage, say)
 	done.StartTime, done.EndTime = stamp(begin), stamp(time.Now())
 	usage.sample()
 	done.OOMKills, done.CPUSeconds, done.MemoryPeakBytes = usage.oomKills(), usage.cpuSeconds(), usage.peak
+	done.GPUSeconds, done.GPUUnmeasured = usage.gpus.now(time.Now())
+	usage.gpus.stop()
 	child.clear()
 	return done
 }
@@ -110,6 +149,7 @@ func (s *supervisor) train(command, environ []string, log *boundedLog) outcome {
 // watch forwards signals and keeps the times until the command has ended.
 func (s *supervisor) watch(child *process, begin time.Time, usage *meter, say func(string, ...any)) outcome {
 	var done outcome
+	var saidUsage bool
 	var deadline, kill <-chan time.Time
 	var killAt time.Time
 	killBy := func(at time.Time) {
@@ -122,6 +162,8 @@ func (s *supervisor) watch(child *process, begin time.Time, usage *meter, say fu
 	}
 	samples := time.NewTicker(sampleEvery)
 	defer samples.Stop()
+	reports := time.NewTicker(usageEvery)
+	defer reports.Stop()
 	for {
 		select {
 		case status := <-child.exited:
@@ -158,6 +200,11 @@ func (s *supervisor) watch(child *process, begin time.Time, usage *meter, say fu
 				say("stopping early: %s", order.Message)
 				child.signal(syscall.SIGTERM)
 				killBy(time.Now().Add(s.cfg.grace))
+			}
+		case <-reports.C:
+			if err := writeJSON(s.path("usage.json"), usage.used(), false); err != nil && !saidUsage {
+				saidUsage = true
+				say("usage.json: %v", err)
 			}
 		}
 	}
@@ -223,7 +270,7 @@ func (s *supervisor) awaitAck() {
 func (s *supervisor) record(done outcome) error {
 	var err error
 	s.poll(s.lastMoment, func() bool {
-		err = writeJSON(s.path("done.json"), done)
+		err = writeJSON(s.path("done.json"), done, true)
 		return err == nil
 	})
 	return err

@@ -147,7 +147,11 @@ FULL: dict[str, Object] = {
             "scratch": {"size": "200Gi", "storageClassName": "fast", "mountPath": "/scratch"},
         },
         "metrics": {
-            "sources": [{"type": "JSONLines", "path": "logs/metrics.jsonl"}],
+            "sources": [
+                {"type": "JSONLines", "path": "logs/metrics.jsonl"},
+                {"type": "TensorBoard", "path": "runs/*"},
+                {"type": "Stdout", "pattern": r"(?P<name>\w+)=(?P<value>\S+)"},
+            ],
             "objective": {"name": "val/loss", "goal": "Minimize"},
             "earlyStopping": {"patience": 5, "minDelta": 0.001},
         },
@@ -427,7 +431,25 @@ REFUSED: tuple[Refused, ...] = (
     _run(
         "unknown metric source",
         "spec.metrics.sources[0].type",
+        metrics={"sources": [{"type": "Prometheus", "path": "x"}]},
+    ),
+    _run(
+        "a pattern that has no output",
+        "spec.metrics.sources[0]",
+        "server",
+        metrics={"sources": [{"type": "JSONLines", "path": "x", "pattern": "y"}]},
+    ),
+    _run(
+        "output without a pattern",
+        "spec.metrics.sources[0]",
+        "server",
         metrics={"sources": [{"type": "Stdout", "path": "x"}]},
+    ),
+    _run(
+        "event files that are nowhere",
+        "spec.metrics.sources[0]",
+        "server",
+        metrics={"sources": [{"type": "TensorBoard"}]},
     ),
     _run("no time", "spec.deadlineSeconds", deadlineSeconds=0),
     _run("time with a unit", "spec.deadlineSeconds", deadlineSeconds="1h"),

@@ -171,7 +171,8 @@ class Finish:
             datasets=staged.datasets,
             tracking_run_id=self.tracking.run_id if self.tracking.runs else None,
             warnings=[
-                shorten(text, _MAX_WARNING_BYTES) for text in [*self.tracking.warnings, *self._warnings]
+                shorten(text, _MAX_WARNING_BYTES)
+                for text in [*self.training.warnings, *self.tracking.warnings, *self._warnings]
             ],
             created_at=datetime.now(UTC),
         )

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mlops_operator.agent.buckets import open_workspace
 from mlops_operator.agent.failure import shorten, write_report
 from mlops_operator.agent.finish import Finish, Outcome
-from mlops_operator.agent.followers import Follower
+from mlops_operator.agent.follow.sources import make_followers
 from mlops_operator.agent.history import next_part
 from mlops_operator.agent.places import Places, write_whole
 from mlops_operator.agent.progress import ProgressEndpoint, Reporter
@@ -24,10 +24,11 @@ from mlops_operator.agent.steering import Steering
 from mlops_operator.agent.summary import metric_statuses, total_steps
 from mlops_operator.agent.tracking import Tracking
 from mlops_operator.agent.upload import HistoryUploader
+from mlops_operator.agent.usage import UsageFile
 from mlops_operator.api.wire import (
-    METRICS_FILE,
     STAGED_FILE,
     TOKEN_FILE,
+    USAGE_FILE,
     ProgressReport,
     SidecarOrder,
     StagedReport,
@@ -86,9 +87,10 @@ class Lifecycle:
         self._pod_uid = environment.get("MLOPS_POD_UID", "")
         self._state = State()
         self._deadline: float | None = None
-        self._followers = self._make_followers()
         self._staged = self._read_staged()
         self._steering = Steering(self._order, places, tracking, self._checkpoint_deadline)
+        self._followers = make_followers(self._order, places, tracking)
+        self._usage = UsageFile(places.path(USAGE_FILE))
         endpoint = None
         if self._order.progress_url:
             endpoint = ProgressEndpoint(
@@ -128,15 +130,6 @@ class Lifecycle:
         return code
 
     # --- while it trains --------------------------------------------------------------------------------------
-
-    def _make_followers(self) -> list[Follower]:
-        files = {"$MLOPS_METRICS_FILE": self._places.path(METRICS_FILE)}
-        working = self._places.path(self._order.working_dir)
-        for source in self._order.metric_sources:
-            path = working / source.path
-            if path not in files.values():
-                files[source.path] = path
-        return [Follower(name, path, self._tracking) for name, path in files.items()]
 
     def _follow(self) -> TrainingExit | None:
         """Wait for the end of the training, taking its metrics in. None: it never started."""
@@ -293,7 +286,13 @@ class Lifecycle:
 
     def _version(self) -> object:
         state = self._state
-        return self._tracking.changes, self._steering.changes, state.phase, state.outcome
+        return (
+            self._tracking.changes,
+            self._steering.changes,
+            self._usage.version,
+            state.phase,
+            state.outcome,
+        )
 
     def _report(self, sequence: int) -> ProgressReport:
         state = self._state
@@ -313,11 +312,16 @@ class Lifecycle:
             checkpoint=self._steering.checkpoint,
             resumed=self._staged.resumed,
             skipped_checkpoints=self._staged.skipped_checkpoints,
+            usage=self._usage.read(),
             training=state.training,
             manifest_digest=state.outcome.manifest_digest,
             failure=state.outcome.failure,
-            warnings=[shorten(text, _MAX_WARNING_BYTES) for text in self._tracking.warnings],
+            warnings=[shorten(text, _MAX_WARNING_BYTES) for text in self._warnings()],
         )
+
+    def _warnings(self) -> list[str]:
+        training = self._state.training
+        return [*(training.warnings if training is not None else []), *self._tracking.warnings]
 
     def _read_staged(self) -> StagedReport:
         path = self._places.path(STAGED_FILE)

@@ -18,9 +18,12 @@ from mlops_operator.agent.places import Places, write_whole
 from mlops_operator.agent.restore import Restored, restore
 from mlops_operator.api.wire import (
     BIN_DIR,
+    CHECKPOINT_DIR,
     GIT_CREDENTIALS_DIR,
+    MODEL_DIR,
     PARAMS_FILE,
     STAGED_FILE,
+    TENSORBOARD_DIR,
     VARIABLES_FILE,
     StagedReport,
     StageInOrder,
@@ -73,6 +76,8 @@ def stage_in(order: StageInOrder, places: Places, entrypoint: Path = _ENTRYPOINT
 
     bucket = open_workspace(places, order.bucket, patience_seconds=_PATIENCE_SECONDS)
     timed("entrypoint", lambda: _place_entrypoint(places, entrypoint))
+    for folder in (MODEL_DIR, CHECKPOINT_DIR, TENSORBOARD_DIR):  # scripts write there without making them
+        places.path(folder).mkdir(parents=True, exist_ok=True)
     timed("check", lambda: _refuse_finished(order, bucket))
     timed("code", fetch_code)
     timed("datasets", fetch_datasets)

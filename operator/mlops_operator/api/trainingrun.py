@@ -266,13 +266,29 @@ class PodOptions(Model):
 
 
 class MetricSource(Model):
-    """A file that the training writes metrics to."""
+    """Where the training writes metrics to."""
 
-    type: Literal["JSONLines"] = Field(
-        description='JSONLines: one JSON object a line, such as {"step": 3, "loss": 0.21}; every number but step is a metric.'
+    type: Literal["JSONLines", "TensorBoard", "Stdout"] = Field(
+        description='JSONLines: one JSON object a line, such as {"step": 3, "loss": 0.21}; every number but step is a'
+        " metric. TensorBoard: scalars in event files. Stdout: what a pattern finds in the command's output."
     )
-    path: RelativePath = Field(
-        description="Path of the file, relative to the working directory. It may appear later."
+    path: RelativePath | None = Field(
+        default=None,
+        description="JSONLines: path of the file. TensorBoard: path or glob of the folder; event files in folders below"
+        " it have their folder before the name. Relative to the working directory; it may appear later.",
+    )
+    pattern: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        default=None,
+        description="Stdout: regular expression (RE2), looked for in each line of stdout and stderr. Its groups are called"
+        " name and value, as in (?P<name>loss|accuracy)=(?P<value>\\S+), or as the metrics, as in loss=(?P<loss>\\S+); a"
+        " group called step gives the step.",
+    )
+
+    rules = (
+        Rule(
+            "self.type == 'Stdout' ? has(self.pattern) && !has(self.path) : has(self.path) && !has(self.pattern)",
+            "Stdout takes a pattern; JSONLines and TensorBoard take a path",
+        ),
     )
 
 
@@ -281,8 +297,8 @@ class Metrics(Model):
 
     sources: Annotated[list[MetricSource], Field(max_length=8)] = Field(
         default=[],
-        description="Files followed while the code trains. What the code logs with MLflow, or appends as JSON lines to"
-        " the file that MLOPS_METRICS_FILE names, is followed always.",
+        description="Followed while the code trains. What the code logs with MLflow, appends as JSON lines to the file"
+        " that MLOPS_METRICS_FILE names, or writes as event files below AIP_TENSORBOARD_LOG_DIR, is followed always.",
     )
     objective: Objective | None = Field(
         default=None,
@@ -503,6 +519,20 @@ class ProgressStatus(Model):
     updated_at: Time | None = Field(default=None, description="When the last report arrived.")
 
 
+class UsageStatus(Model):
+    """What the training used. A figure that could not be measured is absent."""
+
+    cpu_seconds: float | None = Field(default=None, description="CPU time that was used, in seconds.")
+    gpu_seconds: float | None = Field(
+        default=None,
+        description="For how long GPUs were busy, in seconds, added up over them (utilization, by nvidia-smi of the image).",
+    )
+    memory_peak_bytes: int | None = Field(default=None, description="Most memory that was used, in bytes.")
+    unmeasured: str | None = Field(
+        default=None, description="What could not be measured, and why.", max_length=512
+    )
+
+
 class AttemptStatus(Model):
     """One Job of the run."""
 
@@ -526,6 +556,7 @@ class AttemptStatus(Model):
         description="Newer checkpoints that were damaged and therefore not taken, and why.",
         json_schema_extra=ATOMIC,
     )
+    usage: UsageStatus | None = Field(default=None, description="What the attempt used.")
 
 
 class ResolvedDataset(Model):
@@ -593,15 +624,6 @@ class TrackingStatus(Model):
     )
 
 
-class UsageStatus(Model):
-    """What the training used."""
-
-    cpu_seconds: float | None = Field(
-        default=None, description="CPU time that the training used, in seconds."
-    )
-    memory_peak_bytes: int | None = Field(default=None, description="Most memory that it used, in bytes.")
-
-
 class RecordedStatus(Model):
     """What the history in the bucket holds of the run."""
 
@@ -649,7 +671,14 @@ class TrainingRunStatus(Model):
     storage: RunStorageStatus | None = Field(default=None, description="Where everything is in the bucket.")
     model: RunModelStatus | None = Field(default=None, description="The model that the run made.")
     tracking: TrackingStatus | None = Field(default=None, description="Where the code logged to.")
-    usage: UsageStatus | None = Field(default=None, description="What the training used.")
+    usage: UsageStatus | None = Field(
+        default=None, description="What the training used, over all attempts; up to date to the minute."
+    )
+    warnings: Annotated[list[Annotated[str, Field(max_length=512)]], Field(max_length=32)] = Field(
+        default=[],
+        description="What was cut or left out, and other things that are no failure.",
+        json_schema_extra=ATOMIC,
+    )
     recorded: RecordedStatus | None = Field(
         default=None, description="What the history in the bucket (run.json) holds, once the run has ended."
     )

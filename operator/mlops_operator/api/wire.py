@@ -25,6 +25,10 @@ OUTPUT_DIR = "/mlops/output"
 MODEL_DIR = "/mlops/output/model"
 CHECKPOINT_DIR = "/mlops/output/checkpoints"
 METRICS_FILE = "/mlops/output/metrics.jsonl"
+TENSORBOARD_DIR = "/mlops/output/tensorboard"
+STDOUT_METRICS_FILE = "/mlops/run/stdout-metrics.jsonl"  # written by the entrypoint
+USAGE_FILE = "/mlops/run/usage.json"  # UsageReport, written by the entrypoint while the command runs
+MASKED_DIR = "/mlops/masked"  # Secrets whose values the entrypoint masks, one folder each
 PARAMS_FILE = "/mlops/run/params.json"
 STAGED_FILE = "/mlops/run/staged.json"  # StagedReport, written by stage-in, read by the sidecar
 # Variables of the command that are known only once stage-in is done: {name: value}, read by the entrypoint.
@@ -195,7 +199,16 @@ class TerminationReport(Model):
     message: str
 
 
-class TrainingExit(Model):
+class UsageReport(Model):
+    """What the training used until now; None: not measured."""
+
+    cpu_seconds: float | None = None
+    memory_peak_bytes: int | None = None
+    gpu_seconds: float | None = None
+    gpu_unmeasured: str = ""  # why, where it was given a GPU
+
+
+class TrainingExit(UsageReport):
     """What the entrypoint wrote to done.json."""
 
     exit_code: int
@@ -207,9 +220,8 @@ class TrainingExit(Model):
     # The sidecar asked for the end (STOP_FILE); the exit code is 0 then, whatever the command's was.
     early_stopped: bool = False
     oom_kills: int = 0
-    cpu_seconds: float | None = None
-    memory_peak_bytes: int | None = None
     log_tail: str = ""
+    warnings: list[str] = []
 
 
 class ProgressReport(Model):
@@ -232,6 +244,7 @@ class ProgressReport(Model):
     checkpoint: CheckpointStatus | None = None  # the newest one
     resumed: ResumedStatus | None = None
     skipped_checkpoints: list[str] = []
+    usage: UsageReport | None = None  # while the command runs
     training: TrainingExit | None = None  # once the command has ended
     manifest_digest: str | None = None  # once manifest.json is written
     failure: TerminationReport | None = (

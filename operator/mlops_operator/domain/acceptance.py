@@ -6,7 +6,7 @@ from posixpath import normpath
 
 from mlops_operator.api.trainingrun import TrainingRunSpec
 from mlops_operator.api.wire import CODE_DIR, OUTPUT_DIR
-from mlops_operator.domain import admission
+from mlops_operator.domain import admission, patterns
 from mlops_operator.domain.admission import Refusal
 from mlops_operator.domain.naming import parameter_variable
 from mlops_operator.domain.resources import amount, exceeds
@@ -25,6 +25,7 @@ def refusal(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
         or next(admission.refusals(spec, settings), None)
         or _parameters(spec)
         or _places(spec)
+        or _patterns(spec)
         or _datasets(spec)
         or _size(spec)
     )
@@ -80,7 +81,7 @@ def _places(spec: TrainingRunSpec) -> Refusal | None:
     named = [f"outputs.artifacts[{a.name}].path" for a in spec.outputs.artifacts]
     named += ["outputs.model.path"] if model is not None and model.path else []
     named += ["checkpoints.path"] if spec.checkpoints.path else []
-    named += ["metrics.sources[].path"] if spec.metrics.sources else []
+    named += [f"metrics.sources[{i}].path" for i, source in enumerate(spec.metrics.sources) if source.path]
     if not named:
         return None
     return Refusal(
@@ -88,6 +89,18 @@ def _places(spec: TrainingRunSpec) -> Refusal | None:
         f"spec.{named[0]} is below the working directory {directory}, whose files only the image sees. Write them to"
         f" $MLOPS_OUTPUT_DIR, or set spec.workingDir to a folder below {CODE_DIR}.",
     )
+
+
+def _patterns(spec: TrainingRunSpec) -> Refusal | None:
+    for index, source in enumerate(spec.metrics.sources):
+        wrong = patterns.problem(source.pattern) if source.pattern else None
+        if wrong is not None:
+            return Refusal(
+                "BadPattern",
+                f"spec.metrics.sources[{index}].pattern: {source.pattern!r} cannot be used: {wrong}. It is a regular"
+                " expression of RE2, such as (?P<name>\\w+)=(?P<value>\\S+).",
+            )
+    return None
 
 
 def _datasets(spec: TrainingRunSpec) -> Refusal | None:

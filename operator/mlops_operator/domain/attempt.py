@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mlops_operator.api.trainingrun import AttemptStatus, FailureStatus, TrainingRunSpec
 from mlops_operator.api.wire import ProgressReport
-from mlops_operator.domain import checkpoints
+from mlops_operator.domain import checkpoints, usage
 from mlops_operator.domain.live import log_tail
 from mlops_operator.domain.naming import job_name
 from mlops_operator.domain.observed import JobView, ObservedRun, PodView
@@ -42,6 +42,7 @@ class Attempt:
                 )
                 or self.recorded.skipped_checkpoints,
                 "training_start_time": self.recorded.training_start_time or training_start_time,
+                "usage": usage.of_attempt(self.report, self.recorded.usage),
             }
         )
 

@@ -13,7 +13,7 @@ from mlops_operator.api.trainingrun import (
     TrainingRunStatus,
 )
 from mlops_operator.api.wire import RunManifest
-from mlops_operator.domain import live, objective
+from mlops_operator.domain import live, objective, usage
 from mlops_operator.domain.attempt import Attempt
 from mlops_operator.domain.conditions import clip
 from mlops_operator.domain.manifest_reading import Reading
@@ -46,8 +46,10 @@ def end(
         message = clip(objective.stopped_early(run, best or status.objective))
     started = whole_second(training.start_time) if training is not None else status.start_time
     uri = status.storage.uri if status.storage is not None else None
+    used = usage.of_report(training, status.attempts[-1].usage)
     last = status.attempts[-1].model_copy(
         update={
+            "usage": used,
             "training_start_time": started,
             "end_time": now,
             "cause": ended.cause,
@@ -59,7 +61,7 @@ def end(
             "start_time": started,
             "completion_time": now,
             "attempts": [*status.attempts[:-1], last],
-            "usage": live.usage_of(training, status.usage),
+            "usage": usage.total(status.usage, status.attempts[-1].usage, used),
             "failure": attempt.failure(ended, message) if where == "Failed" else None,
         }
     )
@@ -82,6 +84,7 @@ def _with_manifest(
             "storage": RunStorageStatus(uri=uri, manifest_digest=digest, size_bytes=size),
             "metrics": live.clean(manifest.metrics) or status.metrics,
             "objective": objective.clean(manifest.objective) if manifest.objective else status.objective,
+            "warnings": live.clean_warnings(manifest.warnings),
             "resolved": resolved.model_copy(update={"commit": manifest.commit or resolved.commit}),
             "model": model,
         }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ResolvedStatus, RunPhase, TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, outcome, phase, podless, progress_reading, volumes
+from mlops_operator.domain import live, outcome, phase, podless, progress_reading, usage, volumes
 from mlops_operator.domain.attempt import Attempt, accelerator_text
 from mlops_operator.domain.attempt_end import cancel_deletes, end
 from mlops_operator.domain.manifest_reading import Reading, read
@@ -116,6 +116,7 @@ def _with_attempt(run: TrainingRun, attempt: Attempt, now: datetime) -> Training
         update={
             "start_time": started,
             "attempts": [*others, recorded],
+            "usage": usage.total(status.usage, attempt.recorded.usage, recorded.usage),
             "resolved": resolved.model_copy(update={"image": image or resolved.image}),
         }
     )

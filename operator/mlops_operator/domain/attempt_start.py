@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import AttemptStatus, ResolvedStatus, RunStorageStatus, TrainingRun
-from mlops_operator.domain import acceptance, phase, pinning, prerequisites, resume, volumes
+from mlops_operator.domain import acceptance, masking, phase, pinning, prerequisites, resume, volumes
 from mlops_operator.domain.attempt_end import cancelled_unstarted
 from mlops_operator.domain.effects import CheckSecret, Create, Failed, WorkspaceReady
 from mlops_operator.domain.job import run_job
@@ -68,6 +68,7 @@ def _secret_checks(run: TrainingRun) -> Iterator[CheckSecret]:
     if reference is not None:
         yield CheckSecret(run.metadata.namespace, reference.name, pinning.GIT_KEYS)
     yield from volumes.secret_checks(run.spec, run.metadata.namespace)
+    yield from masking.checks(run.spec, run.metadata.namespace)
 
 
 def make_again(observed: ObservedRun, recorded: AttemptStatus, settings: Settings, now: datetime) -> Step:

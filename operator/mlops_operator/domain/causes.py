@@ -185,6 +185,11 @@ ROWS: tuple[Row, ...] = (
         "Write to `MLOPS_OUTPUT_DIR`, or take a working directory below `/mlops/code`.",
     ),
     _not_accepted(
+        "BadPattern",
+        "`spec.metrics.sources[].pattern` is no regular expression of RE2, or names no group.",
+        "The message says what is wrong with it.",
+    ),
+    _not_accepted(
         "SpecTooLarge",
         "The spec does not fit into a pod's variable.",
         "Keep code in Git, and long values in a ConfigMap.",

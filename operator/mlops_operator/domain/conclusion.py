@@ -30,9 +30,8 @@ def conclude(run: TrainingRun, step: Step, now: datetime) -> Plan:
             }
         )
         old, new = before.to_object(), status.to_object()
-        changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
-        written = new if changed else None
-        is_live = bool(changed) and changed <= live.LIVE_FIELDS
+        written = new if new != old else None
+        is_live = written is not None and live.are_figures(old, new)
     return Plan(
         status=written,
         live=is_live,

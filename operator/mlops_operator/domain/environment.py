@@ -17,7 +17,7 @@ from mlops_operator.api.wire import (
     PARAMS_FILE,
     RUN_DIR,
 )
-from mlops_operator.domain import checkpoints
+from mlops_operator.domain import checkpoints, conventions, masking
 from mlops_operator.domain.naming import parameter_variable
 from mlops_operator.settings import Settings
 
@@ -94,7 +94,20 @@ def of_training(run: TrainingRun, attempt: int, settings: Settings) -> list[Vari
         "MLOPS_ENTRYPOINT_UPLOAD_SECONDS": str(settings.upload_seconds),
         "MLOPS_ENTRYPOINT_ACK_SECONDS": str(settings.acknowledge_seconds),
         **({"MLOPS_SCRATCH_DIR": spec.pod.scratch.mount_path} if spec.pod.scratch is not None else {}),
+        **_for_the_entrypoint(run, settings),
+        **conventions.variables(run, settings),
         **{parameter_variable(name): parameter_text(value) for name, value in spec.parameters.items()},
     }
     variables = [literal(name, value) for name, value in own.items()]
     return [*variables, *of_platform(settings), *(entry.to_object() for entry in spec.env)]
+
+
+def _for_the_entrypoint(run: TrainingRun, settings: Settings) -> dict[str, str]:
+    """Tell it what to mask, to look for and to measure, where there is anything."""
+    patterns = [source.pattern for source in run.spec.metrics.sources if source.pattern]
+    gpus = conventions.gpus(run, settings)
+    return {
+        **({"MLOPS_ENTRYPOINT_MASK": mask} if (mask := masking.order(run.spec)) else {}),
+        **({"MLOPS_ENTRYPOINT_STDOUT_METRICS": json.dumps(patterns)} if patterns else {}),
+        **({"MLOPS_ENTRYPOINT_GPUS": str(gpus)} if gpus else {}),
+    }

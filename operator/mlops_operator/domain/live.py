@@ -13,22 +13,46 @@ from mlops_operator.api.trainingrun import (
     ResolvedStatus,
     TrackingStatus,
     TrainingRunStatus,
-    UsageStatus,
 )
-from mlops_operator.api.wire import ProgressReport, TrainingExit
+from mlops_operator.api.wire import ProgressReport
 from mlops_operator.domain import checkpoints, objective
+from mlops_operator.domain.plan import Object
 from mlops_operator.domain.times import seconds_between, whole_second
 
 MAX_METRICS = 64
 MAX_INTEGER = 2**53
 MAX_TEXT = 256
 MAX_LOG_TAIL = 2048
+MAX_WARNINGS = 32
+MAX_WARNING = 512
 STEP_PARAMETERS = ("max_steps", "num_train_epochs", "max_epochs", "n_epochs", "epochs")
 LONGEST_ESTIMATE_SECONDS = 10 * 365 * 86400.0
 # Fields of the status whose change alone may wait for the next write.
 LIVE_FIELDS = frozenset(
-    {"progress", "metrics", "objective", "checkpoint", "tracking", "usage", "resolved", "startTime"}
+    {
+        "progress",
+        "metrics",
+        "objective",
+        "checkpoint",
+        "tracking",
+        "usage",
+        "warnings",
+        "resolved",
+        "startTime",
+    }
 )
+
+
+def are_figures(before: Object, after: Object) -> bool:
+    """Whether two statuses differ in live figures alone."""
+    changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+    if "attempts" in changed and _without_usage(before) == _without_usage(after):
+        changed.discard("attempts")
+    return changed <= LIVE_FIELDS
+
+
+def _without_usage(status: Object) -> list[Object]:
+    return [{key: entry[key] for key in entry if key != "usage"} for entry in status.get("attempts", [])]
 
 
 def total_steps(parameters: Mapping[str, Scalar], reported: int | None) -> int | None:
@@ -74,6 +98,11 @@ def clean(metrics: Sequence[MetricStatus]) -> list[MetricStatus]:
     ]
 
 
+def clean_warnings(warnings: Sequence[str]) -> list[str]:
+    """Give each sentence once, as many and as long as the schema takes."""
+    return [text[:MAX_WARNING] for text in dict.fromkeys(warnings)][:MAX_WARNINGS]
+
+
 def progress_of(
     before: ProgressStatus | None,
     report: ProgressReport,
@@ -106,15 +135,6 @@ def _estimate(started: datetime | None, now: datetime, fraction: float | None) -
     return now + timedelta(seconds=round(left)) if 0 <= left < LONGEST_ESTIMATE_SECONDS else None
 
 
-def usage_of(training: TrainingExit | None, before: UsageStatus | None) -> UsageStatus | None:
-    """Give what the command used."""
-    if training is None or (training.cpu_seconds is None and training.memory_peak_bytes is None):
-        return before
-    return UsageStatus(
-        cpu_seconds=_finite(training.cpu_seconds), memory_peak_bytes=_whole(training.memory_peak_bytes)
-    )
-
-
 def log_tail(text: str, limit: int = MAX_LOG_TAIL) -> str | None:
     """Give the last lines of a log that fit; None where there are none."""
     tail = text.replace("\x00", "")[-limit:]
@@ -142,7 +162,7 @@ def apply(
             "start_time": start_time,
             "resolved": resolved,
             "tracking": tracking,
-            "usage": usage_of(report.training, status.usage),
+            "warnings": clean_warnings(report.warnings) or status.warnings,
             "metrics": clean(report.metrics) if report.metrics else status.metrics,
             "objective": objective.clean(report.objective) if report.objective else status.objective,
             "checkpoint": checkpoints.clean(report.checkpoint) if report.checkpoint else status.checkpoint,

@@ -24,7 +24,7 @@ from mlops_operator.api.wire import (
     StagedDataset,
     StageInOrder,
 )
-from mlops_operator.domain import checkpoints, environment, objective, resources, scheduling, volumes
+from mlops_operator.domain import checkpoints, environment, masking, objective, resources, scheduling, volumes
 from mlops_operator.domain.effects import WorkspaceReady
 from mlops_operator.domain.environment import HOME, experiment_name, literal
 from mlops_operator.domain.plan import Object
@@ -255,6 +255,7 @@ def _train(run: TrainingRun, attempt: int, asked: dict[str, dict[str, str]], set
                 for ref in spec.datasets
                 if ref.mount_path
             ),
+            *masking.mounts(spec),
         ],
     }
     if spec.args:
@@ -281,4 +282,5 @@ def _volumes(
         secret_volume("credentials", workspace.secret),
         *([secret_volume("git-credentials", git)] if git else []),
         *(secret_volume(f"dataset-{i}", s.secret) for i, s in enumerate(secrets)),
+        *masking.volumes(run.spec),
     ]

@@ -27,7 +27,7 @@ from mlops_operator.api.wire import (
 from mlops_operator.errors import SourceNotFound, StorageUnavailable
 from mlops_operator.storage.checkpoints import list_checkpoints, newest_of_name
 from mlops_operator.storage.client import Bucket
-from tests.unit.agent.test_followers import make_tracking
+from tests.unit.agent.follow.test_json_lines import make_tracking
 from tests.unit.storage.memory import MemoryBucket, Stored
 
 UID = "3f0e9a52-8f8e-4f0a-9d8c-2d1f6a3f4b11"

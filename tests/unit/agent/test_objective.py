@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlops_operator.agent.objective import ObjectiveWatch
 from mlops_operator.agent.tracking import PARENT_TAG, Point
 from mlops_operator.api.wire import ObjectiveOrder
-from tests.unit.agent.test_followers import make_tracking
+from tests.unit.agent.follow.test_json_lines import make_tracking
 
 
 def watch(folder: Path, values: list[float], **order: Any) -> ObjectiveWatch:

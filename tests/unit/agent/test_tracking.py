@@ -12,7 +12,7 @@ from mlops_operator.agent.history import next_part, render
 from mlops_operator.agent.journal import Journal
 from mlops_operator.agent.mlflow_api import ApiError, MlflowApi
 from mlops_operator.agent.tracking import Point, Tracking
-from tests.unit.agent.test_followers import make_tracking
+from tests.unit.agent.follow.test_json_lines import make_tracking
 
 OURS = "a" * 32
 P = "/api/2.0/mlflow/"

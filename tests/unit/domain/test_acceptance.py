@@ -31,6 +31,7 @@ BASE: dict[str, Any] = {"image": "x", "command": ["python"]}
             "MLOPS_OUTPUT_DIR",
         ),
         ({"workingDir": "/app", "checkpoints": {"path": "runs"}}, "WorkingDirNotShared", "checkpoints.path"),
+        ({"metrics": {"sources": [{"type": "Stdout", "pattern": "loss=("}]}}, "BadPattern", "sources[0]"),
         ({"source": {"inline": {"files": {"a": "\u00e4" * 32768}}}}, "SpecTooLarge", "Git"),
     ],
 )
@@ -48,6 +49,7 @@ def test_refused(more: dict[str, Any], reason: str, said: str) -> None:
         {"accelerator": {"class": "gpu-demo"}},
         {"scheduling": {"tolerations": [{"key": "spot"}]}},
         {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1024Mi"}}},
+        {"workingDir": "/app", "metrics": {"sources": [{"type": "Stdout", "pattern": "(?P<loss>.)"}]}},
         {"workingDir": "/mlops/code/src", "outputs": {"model": {"name": "wine", "path": "m.onnx"}}},
         {"source": {"inline": {"files": {"a": 'print("x")\n' * 2900}}}},
     ],

@@ -48,6 +48,7 @@ UNSEEN: set[tuple[Kind, str]] = {
     ("Waiting", "Cancelling"),
     ("Waiting", "Terminating"),
     ("NotAccepted", "WorkingDirNotShared"),
+    ("NotAccepted", "BadPattern"),
     ("NotAccepted", "SpecTooLarge"),
     ("NotAccepted", "Invalid"),
     ("NotAccepted", "BadQuantity"),

@@ -23,7 +23,7 @@ class Line:
     end: int
 
 
-class Follower:
+class JsonLinesFollower:
     """Follows one file.
 
     Parameters
@@ -39,20 +39,22 @@ class Follower:
         self._path = path
         self._tracking = tracking
         self._offset = tracking.offsets.get(name, 0)
+        self._inode: int | None = None
         self._lines = 0
         self._bad = 0
 
     def poll(self, *, final: bool = False) -> None:
         """Take in what was appended; ``final``: also a last line without its end."""
         try:
-            size = self._path.stat().st_size
+            found = self._path.stat()
         except FileNotFoundError:
             return
         except OSError as error:
             self._tracking.warn(f"{self._name} cannot be read: {error.strerror}")
             return
-        if size < self._offset:
-            self._offset = 0
+        if found.st_size < self._offset or self._inode not in (None, found.st_ino):
+            self._offset = 0  # cut, or another file under the name
+        self._inode = found.st_ino
         batch: list[Point] = []
         end = self._offset
         for line in read_lines(self._path, self._offset, final=final):

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlops_operator.agent.followers import Follower, parse_line, read_lines
+from mlops_operator.agent.follow.json_lines import JsonLinesFollower as Follower
+from mlops_operator.agent.follow.json_lines import parse_line, read_lines
 from mlops_operator.agent.journal import Journal
 from mlops_operator.agent.tracking import Tracking
 
@@ -128,3 +129,15 @@ def test_a_file_started_anew_is_read_from_its_beginning(tmp_path: Path) -> None:
     path.write_bytes(b'{"loss": 3}\n')
     follower.poll()
     assert tracking.summaries["loss"].latest == 3
+
+
+def test_another_file_under_the_name_is_read_from_its_beginning(tmp_path: Path) -> None:
+    tracking = make_tracking(tmp_path)
+    path, other = tmp_path / "metrics.jsonl", tmp_path / "other"
+    follower = Follower("m", path, tracking)
+    path.write_bytes(b'{"loss": 1}\n')
+    follower.poll()
+    other.write_bytes(b'{"loss": 2}\n{"loss": 3}\n')
+    other.replace(path)
+    follower.poll()
+    assert [point.value for _, point in tracking.history()] == [1, 2, 3]
