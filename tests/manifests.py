@@ -71,6 +71,7 @@ FULL: dict[str, Object] = {
             "limits": {"cpu": 2, "memory": "1.5Gi", "example.org/x": 1},
         },
         "accelerator": {"class": "gpu-large", "count": 2},
+        "profile": "gpu-small",
         "scheduling": {
             "nodeSelector": {"kubernetes.io/arch": "amd64"},
             "tolerations": [
@@ -537,6 +538,7 @@ _OTHER: Object = {
     "datasets": [{"name": "other"}],
     "resources": {"limits": {"cpu": 1}},
     "accelerator": {"class": "other"},
+    "profile": "other",
     "scheduling": {"nodeSelector": {"a": "b"}},
     "pod": {"imagePullPolicy": "Always"},
     "metrics": {"sources": []},

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from mlops_operator.api.base import Model
-from mlops_operator.api.trainingrun import Toleration
+from mlops_operator.api.base import DnsLabel, DnsSubdomain, Model, Quantity
+from mlops_operator.api.trainingrun import (
+    Accelerator,
+    EnvVar,
+    PodOptions,
+    Resources,
+    Scheduling,
+    Toleration,
+)
 from mlops_operator.errors import SettingsError
 
 VolumeKind = Literal["configMap", "secret", "persistentVolumeClaim", "emptyDir", "nfs"]
@@ -32,6 +39,40 @@ class AcceleratorClass(_Strict):
     resource: str = Field(description="Extended resource, such as nvidia.com/gpu.")
     node_selector: dict[str, str] = {}
     tolerations: list[Toleration] = []
+
+
+class Profile(_Strict):
+    """What ``spec.profile`` stands for: defaults, each of which gives way to what the run says itself."""
+
+    resources: Resources = Resources()
+    accelerator: Accelerator | None = None
+    scheduling: Scheduling = Scheduling()
+    pod: PodOptions = PodOptions()
+    env: list[EnvVar] = []
+
+
+class Zone(_Strict):
+    """What runs of a namespace may ask for, and how many of them run at a time."""
+
+    default_profile: str | None = Field(default=None, description="Profile of runs that name none.")
+    profiles: list[str] | None = Field(default=None, description="Profiles that may be named; default: all.")
+    accelerator_classes: list[str] | None = Field(
+        default=None, description="Accelerator classes that may be named; default: all."
+    )
+    max_resources: dict[str, Quantity] = Field(
+        default={}, description="What the training containers of a run may use at most, in all."
+    )
+    max_concurrent_runs: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="How many runs of a namespace have a pod at a time; the others wait in line.",
+    )
+    priority_class_name: DnsSubdomain | None = Field(
+        default=None, description="PriorityClass of runs that name none."
+    )
+    priorities: dict[str, int] = Field(
+        default={},
+        description="Place in the line by PriorityClass: higher goes first; 0 where a class is not named.",
+    )
 
 
 class S3Settings(_Strict):
@@ -101,6 +142,10 @@ class Settings(_Strict):
         requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "256Mi"}
     )
     accelerator_classes: dict[str, AcceleratorClass] = {}
+    profiles: dict[DnsLabel, Profile] = {}
+    zones: dict[str, Zone] = Field(default={}, description="By the value of the namespace's label.")
+    zone_label: str = "mlops.eoepca.org/zone"
+    default_zone: str | None = Field(default=None, description="Zone of namespaces without the label.")
     allowed_toleration_keys: list[str] = []
     allowed_service_accounts: list[str] = Field(
         default=["default"], description="ServiceAccounts whose token a training container may get."
@@ -116,6 +161,27 @@ class Settings(_Strict):
     run_retention: RunRetention = RunRetention()
     image_pull_policy: str | None = None
 
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        """Refuse a name that stands for nothing: it would be found out by a user's run only."""
+        if self.default_zone is not None and self.default_zone not in self.zones:
+            raise ValueError(f"defaultZone: there is no zone {self.default_zone}")
+        for name, profile in self.profiles.items():
+            if profile.accelerator is not None and profile.accelerator.class_ not in self.accelerator_classes:
+                raise ValueError(
+                    f"profiles.{name}: there is no accelerator class {profile.accelerator.class_}"
+                )
+        for name, zone in self.zones.items():
+            named = {*(zone.profiles or []), *filter(None, [zone.default_profile])}
+            for what, names, there in (
+                ("profile", named, self.profiles),
+                ("accelerator class", zone.accelerator_classes or [], self.accelerator_classes),
+            ):
+                missing = sorted({*names} - {*there})
+                if missing:
+                    raise ValueError(f"zones.{name}: there is no {what} {', '.join(missing)}")
+        return self
+
     @classmethod
     def load(cls, path: Path) -> Settings:
         """Read a YAML file.
@@ -127,7 +193,8 @@ class Settings(_Strict):
         """
         try:
             content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            return cls.model_validate(content)
+            # Unknown members are refused in the types that users write, too.
+            return cls.model_validate(content, extra="forbid")
         except (OSError, yaml.YAMLError) as error:
             raise SettingsError(f"cannot read the configuration {path}: {error}") from error
         except ValidationError as error:

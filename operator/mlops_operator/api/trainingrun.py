@@ -376,6 +376,7 @@ FIXED_FIELDS = (
     "datasets",
     "resources",
     "accelerator",
+    "profile",
     "scheduling",
     "pod",
     "metrics",
@@ -431,6 +432,11 @@ class TrainingRunSpec(Model):
         default=Resources(), description="CPU and memory; defaults from the operator's configuration."
     )
     accelerator: Accelerator | None = Field(default=None, description="GPUs.")
+    profile: DnsLabel | None = Field(
+        default=None,
+        description="Name of a profile of the operator's configuration: defaults for resources, accelerator, scheduling,"
+        " pod and env. What the run says itself wins.",
+    )
     scheduling: Scheduling = Field(default=Scheduling(), description="Where the pod may run.")
     pod: PodOptions = Field(default=PodOptions(), description="Details of the pod.")
     metrics: Metrics = Field(default=Metrics(), description="Where live metrics come from.")

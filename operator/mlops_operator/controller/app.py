@@ -21,8 +21,9 @@ from mlops_operator.controller.events import EventRecorder
 from mlops_operator.controller.execute import Executor
 from mlops_operator.controller.identity import own_identity
 from mlops_operator.controller.keys import Key
-from mlops_operator.controller.kube import LEASE_NAME, WATCHED, Kube
+from mlops_operator.controller.kube import LEASE_NAME, NAMESPACES, WATCHED, Kube
 from mlops_operator.controller.lease import Election, Identity
+from mlops_operator.controller.lines import Lines
 from mlops_operator.controller.metrics import Metrics
 from mlops_operator.controller.observe import Observer
 from mlops_operator.controller.outcomes import Outcomes
@@ -91,11 +92,14 @@ class Operator:
         self._certificates: Certificates | None = None
         self._working = False
         self._queue = WorkQueue()
-        self._store = Store()
+        # Without zones there is no line, and namespaces are not watched.
+        lines = Lines(settings) if settings.zones else None
+        self._store = Store(lines)
         self._metrics = Metrics(self._store, self._queue)
         self._election = Election(kube, options.namespace, LEASE_NAME, identity)
         self._keeper = CertificateKeeper(kube, options.namespace, self._hosts())
-        self._watchers = [Watcher(kube, resource, self._store, self._wake_all) for resource in WATCHED]
+        watched = (*WATCHED, NAMESPACES) if settings.zones else WATCHED
+        self._watchers = [Watcher(kube, resource, self._store, self._wake_all) for resource in watched]
         self._threads = ThreadPoolExecutor(options.effect_threads, thread_name_prefix="effect")
         self._tasks: set[asyncio.Task[Any]] = set()
         outcomes, progress = Outcomes(), ProgressBoard()
@@ -120,13 +124,14 @@ class Operator:
             Parts(
                 store=self._store,
                 queue=self._queue,
-                observer=Observer(self._store, progress, outcomes),
+                observer=Observer(self._store, progress, outcomes, lines),
                 planner=DomainPlanner(settings),
                 executor=executor,
                 effects=self._effects,
                 outcomes=outcomes,
                 progress=progress,
                 metrics=self._metrics,
+                lines=lines,
             )
         )
         self._endpoint = ProgressEndpoint(

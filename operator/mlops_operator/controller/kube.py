@@ -12,6 +12,7 @@ mlops.eoepca.org            modelversions/status     patch                      
 batch                       jobs                     list, watch                                 cluster
 core                        pods                     list, watch                                 cluster
 events.k8s.io               events                   create                                      cluster
+core                        namespaces               list, watch                                 cluster, for zones
 authentication.k8s.io       tokenreviews             create                                      cluster
 batch                       jobs                     create, get, delete                         workspace
 core                        pods                     create (dryRun=All)                         workspace
@@ -22,6 +23,8 @@ coordination.k8s.io         leases                   create, get, update        
 core                        secrets                  create, get, update                         operator's namespace
 core                        pods                     get                                         operator's namespace
 ==========================  =======================  ==========================================  ===================
+
+*For zones*: only where the configuration has zones (``manifests/components/zones``).
 
 *Workspace*: a Role and RoleBinding in each namespace that the platform made a workspace
 (``manifests/components/workspace``). Status and events are cluster-wide, so that a resource in a namespace that is no
@@ -75,6 +78,7 @@ DATASETS = Resource("TrainingDataset", f"apis/{GROUP}/{VERSION}", "trainingdatas
 MODEL_VERSIONS = Resource("ModelVersion", f"apis/{GROUP}/{VERSION}", "modelversions")
 JOBS = Resource("Job", "apis/batch/v1", "jobs", _OURS)
 PODS = Resource("Pod", "api/v1", "pods", _OURS)
+NAMESPACES = Resource("Namespace", "api/v1", "namespaces")
 SECRETS = Resource("Secret", "api/v1", "secrets")
 LEASES = Resource("Lease", "apis/coordination.k8s.io/v1", "leases")
 EVENTS = Resource("Event", "apis/events.k8s.io/v1", "events")

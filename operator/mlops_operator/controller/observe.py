@@ -10,6 +10,7 @@ from mlops_operator.api.modelversion import ModelVersion
 from mlops_operator.api.trainingdataset import TrainingDataset
 from mlops_operator.api.trainingrun import TrainingRun
 from mlops_operator.controller.keys import Key
+from mlops_operator.controller.lines import Lines
 from mlops_operator.controller.progress import ProgressBoard
 from mlops_operator.controller.store import Parent, Store
 from mlops_operator.domain.effects import Effect, Outcome
@@ -21,7 +22,14 @@ Observed = ObservedRun | ObservedDataset | ObservedModel
 class Observer:
     """Puts together what is known of a resource at this moment."""
 
-    def __init__(self, store: Store, progress: ProgressBoard, outcomes: Mapping[Effect, Outcome]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        progress: ProgressBoard,
+        outcomes: Mapping[Effect, Outcome],
+        lines: Lines | None = None,
+    ) -> None:
+        self._lines = lines
         self._store = store
         self._progress = progress
         self._outcomes = outcomes
@@ -58,6 +66,8 @@ class Observer:
             heard_at=self._progress.heard_at(parent.uid),
             newer_ended=self._store.newer_ended(parent),
             outcomes=self._outcomes,
+            namespace=self._lines.namespace(namespace) if self._lines is not None else None,
+            place=self._lines.place(namespace, parent.key.name) if self._lines is not None else None,
         )
 
     def _dataset(self, parent: Parent) -> ObservedDataset:

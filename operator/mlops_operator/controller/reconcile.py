@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from mlops_operator.controller.effects import EffectPool
 from mlops_operator.controller.execute import Executor
 from mlops_operator.controller.keys import Key
+from mlops_operator.controller.lines import Lines
 from mlops_operator.controller.logs import about
 from mlops_operator.controller.metrics import Metrics
 from mlops_operator.controller.observe import Observed, Observer
@@ -50,6 +51,7 @@ class Parts:
     outcomes: Outcomes
     progress: ProgressBoard
     metrics: Metrics
+    lines: Lines | None = None
 
 
 class Reconciler:
@@ -99,7 +101,10 @@ class Reconciler:
         if parent is None:
             return
         self._uids[key] = parent.uid
+        # From the last look at the store to the mark nothing is awaited: no other run sees the place as free.
         plan = parts.planner(await self._observe(parent), self._now())
+        if plan.create_job is not None and parts.lines is not None:
+            parts.lines.starting(key)
         done = await parts.executor.execute(parent, plan)
         if done.complete:
             parts.effects.request(key, plan.effects)

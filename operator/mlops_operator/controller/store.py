@@ -18,7 +18,8 @@ from pydantic_core import from_json, to_json
 from mlops_operator.api.base import LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_OWNER_UID
 from mlops_operator.api.trainingrun import ENDED
 from mlops_operator.controller.keys import Key, Kind, Priority
-from mlops_operator.controller.kube import PARENTS
+from mlops_operator.controller.kube import NAMESPACES, PARENTS
+from mlops_operator.controller.lines import Lines
 from mlops_operator.controller.views import job_view, pod_view
 from mlops_operator.domain.observed import JobView, PodView
 
@@ -64,9 +65,16 @@ def is_newer(version: str, than: str) -> bool:
 
 
 class Store:
-    """All resources, Jobs and pods, with the indices that observing needs."""
+    """All resources, Jobs and pods, with the indices that observing needs.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    lines
+        Who stands in line; where zones are configured.
+    """
+
+    def __init__(self, lines: Lines | None = None) -> None:
+        self._lines = lines
         self._parents: dict[Key, Parent] = {}
         self._children: dict[ChildId, Child] = {}
         self._tombstones: dict[tuple[str, str], dict[str, JobView | PodView]] = {}
@@ -129,6 +137,8 @@ class Store:
 
     def known(self, kind: str) -> dict[tuple[str, str], str]:
         """Give the uids of all objects of a kind by namespace and name; for pruning."""
+        if kind == NAMESPACES.kind:
+            return self._lines.known_namespaces() if self._lines is not None else {}
         if kind in PARENTS:
             return {(k.namespace, k.name): p.uid for k, p in self._parents.items() if k.kind == kind}
         return {
@@ -141,12 +151,18 @@ class Store:
 
     def put(self, kind: str, obj: Object) -> list[Key]:
         """Take in an object as it is now; gives the keys that it concerns, none if it was known already."""
+        if kind == NAMESPACES.kind:
+            return self._lines.put_namespace(obj) if self._lines is not None else []
         if kind in PARENTS:
             return self._put_parent(cast("Kind", kind), obj)
         return self._put_child(kind, obj)
 
     def remove(self, kind: str, namespace: str, name: str, uid: str, last: Object | None = None) -> list[Key]:
         """Take in that an object is deleted, with its last state where the watch told it."""
+        if kind == NAMESPACES.kind:
+            if self._lines is not None:
+                self._lines.remove_namespace(name, uid)
+            return []
         if kind in PARENTS:
             return self._remove_parent(Key(cast("Kind", kind), namespace, name), uid)
         return self._remove_child((kind, namespace, name), uid, last)
@@ -196,7 +212,9 @@ class Store:
         self._parents[parent.key] = parent
         self._index(parent)
         has_ended = bool(parent.ended_at) and (known is None or known.ended_at != parent.ended_at)
-        return [parent.key, *self._concerned_by(parent), *(self._oldest_ended(parent) if has_ended else ())]
+        turns = self._lines.put(obj) if self._lines is not None and kind == "TrainingRun" else []
+        oldest = self._oldest_ended(parent) if has_ended else ()
+        return [parent.key, *self._concerned_by(parent), *oldest, *(k for k in turns if k != parent.key)]
 
     def _remove_parent(self, key: Key, uid: str) -> list[Key]:
         known = self._parents.get(key)
@@ -205,7 +223,8 @@ class Store:
         del self._parents[key]
         self._unindex(known)
         self.forget_tombstones(key.namespace, uid)
-        return [key, *self._concerned_by(known), *self._oldest_ended(known)]
+        turns = self._lines.remove(key) if self._lines is not None and key.kind == "TrainingRun" else []
+        return [key, *self._concerned_by(known), *self._oldest_ended(known), *turns]
 
     def _index(self, parent: Parent) -> None:
         for index, ident in self._index_entries(parent):

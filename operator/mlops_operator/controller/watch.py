@@ -96,8 +96,9 @@ class Watcher:
             for obj in page.items:
                 self._put(obj)
                 metadata = obj["metadata"]
-                if before.get((metadata["namespace"], metadata["name"])) == metadata["uid"]:
-                    del before[metadata["namespace"], metadata["name"]]
+                ident = _ident(metadata)
+                if before.get(ident) == metadata["uid"]:
+                    del before[ident]
             if page.continue_token is None:
                 break
             token = page.continue_token
@@ -123,11 +124,7 @@ class Watcher:
         metadata = obj["metadata"]
         self._latest = metadata["resourceVersion"]
         if kind == "DELETED":
-            self._wake(
-                self._store.remove(
-                    self._resource.kind, metadata["namespace"], metadata["name"], metadata["uid"], obj
-                )
-            )
+            self._wake(self._store.remove(self._resource.kind, *_ident(metadata), metadata["uid"], obj))
         elif kind != "BOOKMARK":
             self._put(obj)
 
@@ -143,7 +140,7 @@ class Watcher:
             )
             for item in page.items:
                 metadata = item["metadata"]
-                uids[metadata["namespace"], metadata["name"]] = metadata["uid"]
+                uids[_ident(metadata)] = metadata["uid"]
             if page.continue_token is None:
                 return uids
             token = page.continue_token
@@ -154,3 +151,8 @@ class Watcher:
         seconds = max(seconds * random.uniform(0.5, 1.0), error.retry_after_seconds or 0.0)  # noqa: S311
         log.warning("watching %s goes on in %.1f s: %s", self._resource.plural, seconds, error)
         await asyncio.sleep(seconds)
+
+
+def _ident(metadata: Object) -> tuple[str, str]:
+    """Give namespace and name; a namespace itself is in none."""
+    return metadata.get("namespace", ""), metadata["name"]

@@ -20,7 +20,8 @@ ANEW = "A run cannot be changed: apply it corrected under a new name."
 def refusal(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     """Give the first thing that stands against a run; None: it is accepted."""
     found = (
-        _accelerator(spec, settings)
+        _profile(spec, settings)
+        or _accelerator(spec, settings)
         or _resources(spec)
         or next(admission.refusals(spec, settings), None)
         or _parameters(spec)
@@ -32,11 +33,19 @@ def refusal(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     return Refusal(found.reason, f"{found.message} {ANEW}") if found is not None else None
 
 
+def _profile(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
+    if spec.profile is None or spec.profile in settings.profiles:
+        return None
+    names = ", ".join(sorted(settings.profiles))
+    known = f"there are: {names}." if names else "there is none here."
+    return Refusal("UnknownProfile", f"spec.profile: there is no profile {spec.profile!r}; {known}")
+
+
 def _accelerator(spec: TrainingRunSpec, settings: Settings) -> Refusal | None:
     if spec.accelerator is None or spec.accelerator.class_ in settings.accelerator_classes:
         return None
     names = ", ".join(sorted(settings.accelerator_classes))
-    known = f"there are: {names}." if names else "the platform has configured none."
+    known = f"there are: {names}." if names else "there is none here."
     return Refusal(
         "UnknownAcceleratorClass",
         f"spec.accelerator.class: there is no class {spec.accelerator.class_!r}; {known}",

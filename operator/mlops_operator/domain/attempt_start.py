@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import AttemptStatus, ResolvedStatus, RunStorageStatus, TrainingRun
-from mlops_operator.domain import acceptance, masking, phase, pinning, prerequisites, resume, volumes
+from mlops_operator.domain import acceptance, masking, phase, pinning, prerequisites, resume, turn, volumes
 from mlops_operator.domain.attempt_end import cancelled_unstarted
 from mlops_operator.domain.effects import CheckSecret, Create, Failed, WorkspaceReady
 from mlops_operator.domain.job import run_job
@@ -24,6 +24,9 @@ from mlops_operator.settings import Settings
 def start(observed: ObservedRun, number: int, settings: Settings, now: datetime) -> Step:
     """Record the attempt and make its Job, if everything that it needs is there."""
     run = observed.run
+    kept_out = turn.kept_out(observed, settings)
+    if kept_out is not None:
+        return kept_out
     before = run.status.resolved.datasets if run.status.resolved is not None else []
     pinned = pinning.pin(run.spec.datasets, observed.datasets, run.metadata.namespace, before)
     if isinstance(pinned, Waiting):
@@ -36,6 +39,9 @@ def start(observed: ObservedRun, number: int, settings: Settings, now: datetime)
     resumed = resume.find(observed, now)
     if isinstance(resumed, prerequisites.Unmet):
         return _unmet(run, resumed)
+    queued = turn.not_yet(observed)
+    if queued is not None:
+        return queued
     resolved = (run.status.resolved or ResolvedStatus()).model_copy(
         update={"datasets": list(pinned.resolved), "resume_from": resumed}
     )

@@ -129,6 +129,16 @@ ROWS: tuple[Row, ...] = (
         "The API server refuses the pod: a service account or priority class is missing, or a policy is against it.",
         "The message has the server's or the policy's own words.",
     ),
+    _waiting(
+        "Queued",
+        "As many runs of the namespace as its zone allows are running; the run stands in line.",
+        "Nothing; the message has its place and the numbers.",
+    ),
+    _waiting(
+        "ZoneUnknown",
+        "The namespace's label names a zone that the operator's configuration does not have.",
+        "The platform's administrator corrects the label or the configuration.",
+    ),
     _waiting("Cancelling", "The run was cancelled; it has time to upload what it has.", "Nothing."),
     _waiting(
         "Terminating", "Its pod or Job was deleted; it has time to upload what it has.", "Nothing."
@@ -138,6 +148,16 @@ ROWS: tuple[Row, ...] = (
         "UnknownAcceleratorClass",
         "`spec.accelerator.class` is not one of the platform's.",
         "The message lists those that there are.",
+    ),
+    _not_accepted(
+        "UnknownProfile",
+        "`spec.profile` is none of those that the namespace's zone allows.",
+        "The message lists those that there are.",
+    ),
+    _not_accepted(
+        "ExceedsZone",
+        "The run asks for more than a run in the namespace's zone may use: it would never start.",
+        "The message has the numbers; ask for less.",
     ),
     _not_accepted(
         "TolerationNotAllowed",

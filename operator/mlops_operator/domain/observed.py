@@ -66,6 +66,38 @@ class JobView:
 
 
 @dataclass(frozen=True)
+class NamespaceView:
+    """What a decision needs of a namespace: the value of its label for zones."""
+
+    zone: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run that wants to start stands.
+
+    Attributes
+    ----------
+    running
+        How many runs hold a place, or are about to.
+    ahead
+        How many that wait go before it.
+    waiting
+        How many wait, itself among them.
+    """
+
+    zone: str
+    limit: int
+    running: int
+    ahead: int
+    waiting: int
+
+    @property
+    def may_start(self) -> bool:
+        return self.ahead < self.limit - self.running
+
+
+@dataclass(frozen=True)
 class ObservedRun:
     run: TrainingRun
     jobs: Mapping[str, JobView] = field(
@@ -78,6 +110,8 @@ class ObservedRun:
     heard_at: datetime | None = None  # when it arrived
     newer_ended: int = 0  # runs of the namespace that ended alike, and later
     outcomes: Outcomes = field(default_factory=dict)
+    namespace: NamespaceView | None = None  # where zones are configured, and it was seen
+    place: Place | None = None  # in the line, where its zone has one and it does not run yet
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from mlops_operator.api.trainingrun import Toleration, TrainingRunSpec
+from mlops_operator.api.trainingrun import Resources, Toleration, TrainingRunSpec
 from mlops_operator.settings import ResourceDefaults, Settings
 
 QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
@@ -35,23 +35,38 @@ def fixed(defaults: ResourceDefaults) -> dict[str, dict[str, str]]:
     return {"requests": dict(defaults.requests), "limits": dict(defaults.limits)}
 
 
-def of_training(spec: TrainingRunSpec, settings: Settings) -> dict[str, dict[str, str]]:
-    """``resources`` of the training container: what the run names, filled up from the configuration.
+def filled(
+    own: Resources,
+    default_requests: Mapping[str, str | int] | None,
+    default_limits: Mapping[str, str | int] | None,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Give requests and limits, filled up.
 
     A default gives way to what the run names: a default request is never above the run's limit, nor a default limit
-    below its request. Extended resources are asked for and limited alike, as Kubernetes wants it.
+    below its request.
     """
-    asked, bounded = _text(spec.resources.requests), _text(spec.resources.limits)
-    requests = {**settings.training_resources.requests, **asked}
-    limits = {**settings.training_resources.limits, **bounded}
-    if spec.pod.scratch is not None and spec.pod.scratch.storage_class_name is None:
-        # So that the scheduler takes a node that has the room.
-        requests.setdefault("ephemeral-storage", str(spec.pod.scratch.size))
+    asked, bounded = _text(own.requests), _text(own.limits)
+    requests = {**_text(default_requests), **asked}
+    limits = {**_text(default_limits), **bounded}
     for name in [name for name in requests if name in limits and exceeds(requests[name], limits[name])]:
         if name not in asked:
             requests[name] = limits[name]
         elif name not in bounded:
             limits[name] = requests[name]
+    return requests, limits
+
+
+def of_training(spec: TrainingRunSpec, settings: Settings) -> dict[str, dict[str, str]]:
+    """``resources`` of the training container: what the run names, filled up from the configuration.
+
+    Extended resources are asked for and limited alike, as Kubernetes wants it.
+    """
+    default = settings.training_resources
+    default_requests = dict(default.requests)
+    if spec.pod.scratch is not None and spec.pod.scratch.storage_class_name is None:
+        # So that the scheduler takes a node that has the room.
+        default_requests.setdefault("ephemeral-storage", str(spec.pod.scratch.size))
+    requests, limits = filled(spec.resources, default_requests, default.limits)
     for name in {*requests, *limits}:
         if "/" in name:
             limits.setdefault(name, requests.get(name, ""))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ENDED
-from mlops_operator.domain import acceptance, progress_reading
+from mlops_operator.domain import acceptance, profiles, progress_reading, zones
 from mlops_operator.domain.after_end import after_end
 from mlops_operator.domain.attempt import find_attempt
 from mlops_operator.domain.attempt_end import cancelled_unstarted
@@ -34,6 +34,9 @@ def plan_run(observed: ObservedRun, settings: Settings, now: datetime) -> Plan:
         return Plan(settled=True)  # owner references do the rest
     now = whole_second(now)
     observed = progress_reading.with_bucket(observed)
+    zone = zones.find(settings, observed.namespace)
+    run, settings = profiles.applied(run, zones.narrowed(settings, zone), zone)
+    observed = replace(observed, run=run)
     if run.status.phase in ENDED:
         step = after_end(observed, settings, now)
     elif not run.status.attempts:

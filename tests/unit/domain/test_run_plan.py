@@ -21,11 +21,11 @@ from mlops_operator.domain.effects import (
     SecretPresent,
     WorkspaceReady,
 )
-from mlops_operator.domain.observed import ObservedRun
+from mlops_operator.domain.observed import NamespaceView, ObservedRun, Place
 from mlops_operator.domain.plan import Plan
 from mlops_operator.domain.run_plan import plan_run
 from mlops_operator.domain.views import job_view, pod_view
-from mlops_operator.settings import Settings
+from mlops_operator.settings import Profile, Settings, Zone
 from tests.unit.domain import golden
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -41,6 +41,12 @@ SETTINGS = Settings.model_validate(
         "ca_bundle": "-----BEGIN CERTIFICATE-----",
         "proxy": {"https": "http://proxy:3128"},
         "image_pull_policy": "IfNotPresent",
+    }
+)
+ZONES = SETTINGS.model_copy(
+    update={
+        "profiles": {"gpu-small": Profile.model_validate({"accelerator": {"class": "gpu-large"}})},
+        "zones": {"development": Zone(max_resources={"cpu": 4}, max_concurrent_runs=2)},
     }
 )
 NAMESPACE = "ws-alice"
@@ -74,6 +80,8 @@ def observed(content: dict[str, Any]) -> ObservedRun:
         datasets={dataset.metadata.name: dataset for dataset in datasets},
         progress=ProgressReport.model_validate(content["progress"]) if "progress" in content else None,
         outcomes=outcomes(content.get("outcomes", {})),
+        namespace=NamespaceView(content["zone"]) if "zone" in content else None,
+        place=Place(**content["place"]) if "place" in content else None,
     )
 
 
@@ -92,4 +100,8 @@ def as_object(plan: Plan) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", golden.cases("run-"))
 def test_golden(name: str) -> None:
-    golden.check(name, lambda content: as_object(plan_run(observed(content), SETTINGS, NOW)))
+    def compute(content: dict[str, Any]) -> dict[str, Any]:
+        settings = ZONES if "zone" in content else SETTINGS
+        return as_object(plan_run(observed(content), settings, NOW))
+
+    golden.check(name, compute)

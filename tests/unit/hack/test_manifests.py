@@ -148,6 +148,15 @@ def test_the_operator_reads_no_secret_and_makes_nothing_outside_of_workspaces(re
     assert {(group, resource) for group, resource, _ in changes} == allowed
 
 
+def test_namespaces_are_watched_only_where_zones_are_configured(rendered: OBJECTS) -> None:
+    assert rules(rendered, "ClusterRole", "mlops-zones") == {
+        ("", "namespaces", verb) for verb in ("list", "watch")
+    }
+    base = kustomize(CLONE / "manifests/base")
+    assert "namespaces" not in {rule[1] for rule in rules(base, "ClusterRole", "mlops-operator")}
+    assert not [o for o in base if o["metadata"]["name"] == "mlops-zones"]
+
+
 def test_a_workspace_grants_the_operators_service_account_in_its_own_namespace() -> None:
     role, binding = component_objects("ws-alice")
     assert {role["metadata"]["namespace"], binding["metadata"]["namespace"]} == {"ws-alice"}
