@@ -310,6 +310,7 @@ class CheckpointSync:
         best = self._best(kept)
         if best is not None and self.best_uri != self._uri(best):
             self.best_uri = self._uri(best)
+            _log.info("the best checkpoint is %s", best)
             self.changed()
         newest = sorted(kept)[-self.order.keep :]
         try:

@@ -16,11 +16,11 @@ from mlops_operator.agent.failure import report_of, shorten
 from mlops_operator.agent.history import write_history
 from mlops_operator.agent.model_files import Details, ModelSearch, Selection, describe
 from mlops_operator.agent.places import Places
+from mlops_operator.agent.steering import Steering
 from mlops_operator.agent.summary import metric_statuses
 from mlops_operator.agent.tracking import Tracking
 from mlops_operator.agent.upload import Entry, OutOfTime, Uploader
 from mlops_operator.api.base import Scalar
-from mlops_operator.api.objective import ObjectiveStatus
 from mlops_operator.api.wire import (
     STAGED_FILE,
     FileEntry,
@@ -59,10 +59,8 @@ class Finish:
     ----------
     deadline
         Gives the time (of time.monotonic) at which to stop, or None.
-    checkpoints
-        Uploads the last checkpoints, and gives sentences on what could not be kept.
-    objective
-        Gives how the objective stands.
+    steering
+        Has the last checkpoints to upload, and how the objective stands.
     """
 
     order: SidecarOrder
@@ -71,8 +69,7 @@ class Finish:
     training: TrainingExit
     bucket: Bucket
     deadline: Callable[[], float | None]
-    checkpoints: Callable[[], list[str]] = list
-    objective: Callable[[], ObjectiveStatus | None] = lambda: None
+    steering: Steering | None = None
     _warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Outcome:
@@ -136,7 +133,8 @@ class Finish:
             # What a failed run is judged by goes first.
             uploader.upload(self._reports())
             # Then what a further attempt goes on from.
-            self._warnings.extend(self.checkpoints())
+            if self.steering is not None:
+                self._warnings.extend(self.steering.finish(self.training, self.bucket))
             uploader.upload(collection.files)
         except OutOfTime as error:
             if self.training.exit_code == 0:
@@ -164,8 +162,10 @@ class Finish:
             files=[],
             model=model,
             metrics=metric_statuses(self.tracking),
-            objective=self.objective(),
+            objective=self.steering.objective() if self.steering is not None else None,
+            checkpoint=self.steering.checkpoint if self.steering is not None else None,
             resumed=staged.resumed,
+            skipped_checkpoints=staged.skipped_checkpoints,
             parameters=self._parameters(),
             commit=staged.commit,
             datasets=staged.datasets,

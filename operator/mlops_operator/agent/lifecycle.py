@@ -219,8 +219,7 @@ class Lifecycle:
             training,
             bucket,
             lambda: self._deadline,
-            checkpoints=lambda: self._steering.finish(training, bucket),
-            objective=self._steering.objective,
+            self._steering,
         )
         thread = threading.Thread(target=lambda: outcomes.append(finish.run()), name="finish", daemon=True)
         thread.start()

@@ -308,7 +308,9 @@ class RunManifest(Model):
     model: ModelDescription | None = None
     metrics: list[MetricStatus] = []
     objective: ObjectiveStatus | None = None
+    checkpoint: CheckpointStatus | None = None
     resumed: ResumedStatus | None = None
+    skipped_checkpoints: list[str] = []
     parameters: dict[str, Scalar] = {}
     commit: str | None = None
     datasets: list[StagedDataset] = []

@@ -29,18 +29,13 @@ class Attempt:
     def updated(self, training_start_time: datetime | None) -> AttemptStatus:
         """Give the record with the uids and the node that were seen."""
         pod, job, report = self.pod, self.job, self.report
-        return self.recorded.model_copy(
+        recorded = checkpoints.resumed(self.recorded, report) if report is not None else self.recorded
+        return recorded.model_copy(
             update={
                 "job_uid": self.recorded.job_uid or (job.uid if job is not None else None),
                 "pod_uid": (pod.uid if pod is not None else None) or self.recorded.pod_uid,
                 "pod_name": (pod.name if pod is not None else None) or self.recorded.pod_name,
                 "node_name": (pod.node_name if pod is not None else None) or self.recorded.node_name,
-                "resumed_from": (report.resumed if report is not None else None)
-                or self.recorded.resumed_from,
-                "skipped_checkpoints": (
-                    checkpoints.texts(report.skipped_checkpoints) if report is not None else []
-                )
-                or self.recorded.skipped_checkpoints,
                 "training_start_time": self.recorded.training_start_time or training_start_time,
                 "usage": usage.of_attempt(self.report, self.recorded.usage),
             }

@@ -13,7 +13,7 @@ from mlops_operator.api.trainingrun import (
     TrainingRunStatus,
 )
 from mlops_operator.api.wire import RunManifest
-from mlops_operator.domain import live, objective, usage
+from mlops_operator.domain import checkpoints, live, objective, usage
 from mlops_operator.domain.attempt import Attempt
 from mlops_operator.domain.conditions import clip
 from mlops_operator.domain.manifest_reading import Reading
@@ -85,6 +85,10 @@ def _with_manifest(
             "metrics": live.clean(manifest.metrics) or status.metrics,
             "objective": objective.clean(manifest.objective) if manifest.objective else status.objective,
             "warnings": live.clean_warnings(manifest.warnings),
+            "checkpoint": checkpoints.clean(manifest.checkpoint)
+            if manifest.checkpoint
+            else status.checkpoint,
+            "attempts": [*status.attempts[:-1], checkpoints.resumed(status.attempts[-1], manifest)],
             "resolved": resolved.model_copy(update={"commit": manifest.commit or resolved.commit}),
             "model": model,
         }

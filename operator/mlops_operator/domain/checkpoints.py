@@ -5,8 +5,15 @@ from __future__ import annotations
 from posixpath import join, normpath
 
 from mlops_operator.api.checkpoints import CheckpointStatus, ResolvedResume
-from mlops_operator.api.trainingrun import TrainingRun, TrainingRunSpec
-from mlops_operator.api.wire import CHECKPOINT_DIR, CODE_DIR, CheckpointsOrder, ResumeOrder
+from mlops_operator.api.trainingrun import AttemptStatus, TrainingRun, TrainingRunSpec
+from mlops_operator.api.wire import (
+    CHECKPOINT_DIR,
+    CODE_DIR,
+    CheckpointsOrder,
+    ProgressReport,
+    ResumeOrder,
+    RunManifest,
+)
 from mlops_operator.domain.conditions import clip
 from mlops_operator.domain.times import whole_second
 
@@ -36,6 +43,16 @@ def order(run: TrainingRun, resume_from: ResolvedResume | None) -> CheckpointsOr
         markers=spec.complete_markers,
         resume=spec.resume,
         resume_from=source,
+    )
+
+
+def resumed(attempt: AttemptStatus, said: ProgressReport | RunManifest) -> AttemptStatus:
+    """Give the attempt with what its agent told of the checkpoint that it went on from."""
+    return attempt.model_copy(
+        update={
+            "resumed_from": said.resumed or attempt.resumed_from,
+            "skipped_checkpoints": texts(said.skipped_checkpoints) or attempt.skipped_checkpoints,
+        }
     )
 
 

@@ -36,7 +36,6 @@ NOT_OF_RUNS = {
 }
 # Rows that no test on a cluster produces yet. It must become empty: a row that nobody has seen is a guess.
 UNSEEN: set[tuple[Kind, str]] = {
-    ("Waiting", "CheckpointMissing"),
     ("Waiting", "StorageDenied"),
     ("Waiting", "StorageUnavailable"),
     ("Waiting", "VolumesNotReady"),
