@@ -55,6 +55,7 @@ clean-cache: ## Remove the built programs that all clones share
 crds: $(VENV_STAMP) ## Generate crds/ and the references of fields and causes from the code
 	@$(PYTHON) -m mlops_operator.api.crd crds
 	@$(PYTHON) -m hack.field_reference
+	@$(PYTHON) -m hack.cli_reference
 	@$(PYTHON) -m hack.cause_reference
 
 .PHONY: demo
@@ -76,6 +77,10 @@ services: cluster ## Start the demo's S3 and Git servers in the cluster
 .PHONY: deploy
 deploy: cluster ## Deploy the operator with the images of this clone
 	@$(PYTHON) -m hack.deploy
+
+.PHONY: plugin
+plugin: $(VENV_STAMP) ## Put `kubectl mlops` and its completion into .state/bin
+	@$(PYTHON) -m hack.plugin $(STATE)/bin && echo "Put $(STATE)/bin on the PATH, then: kubectl mlops --help"
 
 .PHONY: lint
 lint: $(VENV_STAMP) ## ruff, mypy and import-linter
