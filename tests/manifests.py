@@ -164,6 +164,13 @@ FULL: dict[str, Object] = {
             "resume": False,
         },
         "resumeFrom": {"trainingRun": {"name": "teacher"}},
+        "tracking": {
+            "mlflow": {
+                "uri": "https://sharinghub.example.org/mlflow/alice/wine/tracking/",
+                "experiment": "wine (42)",
+                "credentialsSecretRef": {"name": "sharinghub"},
+            }
+        },
         "deadlineSeconds": 3600,
         "outputs": {
             "model": {
@@ -283,6 +290,11 @@ REFUSED: tuple[Refused, ...] = (
     _run("git by ssh", "spec.source.git.url", source={"git": {"url": "git@example.org:alice/x.git"}}),
     _run(
         "git with a password", "spec.source.git.url", source={"git": {"url": "https://a:b@example.org/x.git"}}
+    ),
+    _run(
+        "mlflow with a password",
+        "spec.tracking.mlflow.uri",
+        tracking={"mlflow": {"uri": "https://a:b@mlflow.example.org"}},
     ),
     _run("git option for a ref", "spec.source.git.ref", source={"git": GIT | {"ref": "--upload-pack=x"}}),
     _run("git path outside", "spec.source.git.path", source={"git": GIT | {"path": "../x"}}),
@@ -544,6 +556,7 @@ _OTHER: Object = {
     "metrics": {"sources": []},
     "checkpoints": {"keep": 4},
     "resumeFrom": {"trainingRun": {"name": "other"}},
+    "tracking": {"mlflow": {"uri": "http://mlflow"}},
     "deadlineSeconds": 7200,
     "outputs": {},
 }

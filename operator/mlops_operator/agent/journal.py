@@ -43,6 +43,13 @@ class Journal:
             position += length
             yield json.loads(line)
 
+    def read_on(self, start: int) -> Iterator[tuple[dict[str, Any], int]]:
+        """Give each record from byte ``start`` on, and where the next one begins."""
+        position = start
+        for line, length in _lines(self.path, start):
+            position += length
+            yield json.loads(line), position
+
 
 def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
     with path.open("rb") as file:

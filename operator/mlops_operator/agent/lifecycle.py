@@ -17,6 +17,7 @@ from mlops_operator.agent.buckets import open_workspace
 from mlops_operator.agent.failure import shorten, write_report
 from mlops_operator.agent.finish import Finish, Outcome
 from mlops_operator.agent.follow.sources import make_followers
+from mlops_operator.agent.forwarding import Forwarding
 from mlops_operator.agent.history import next_part
 from mlops_operator.agent.places import Places, write_whole
 from mlops_operator.agent.progress import ProgressEndpoint, Reporter
@@ -91,6 +92,9 @@ class Lifecycle:
         self._steering = Steering(self._order, places, tracking, self._checkpoint_deadline)
         self._followers = make_followers(self._order, places, tracking)
         self._usage = UsageFile(places.path(USAGE_FILE))
+        self._forwarding = None
+        if self._order.remote is not None:
+            self._forwarding = Forwarding(self._order, self._order.remote, places, tracking)
         endpoint = None
         if self._order.progress_url:
             endpoint = ProgressEndpoint(
@@ -113,12 +117,16 @@ class Lifecycle:
         self._steering.start()
         outcome = self._earlier_outcome()
         if outcome is None:
+            if self._forwarding is not None:
+                self._forwarding.start()
             training = self._follow()
             if training is None:
                 _log.info("stopped before the training started")
                 self._reporter.stop()
                 return 0
             outcome = self._finish(training)
+            if self._forwarding is not None:
+                self._forwarding.finish(training, lambda: self._deadline)
             self._acknowledge(outcome)
         self._terminating.wait()
         self._reporter.stop()
@@ -198,6 +206,8 @@ class Lifecycle:
     def _finish(self, training: TrainingExit) -> Outcome:
         """Upload, in a thread: a bucket that does not answer must not outlast the pod's time."""
         self._ended.set()
+        if self._forwarding is not None:
+            self._forwarding.before_upload(training)
         self._state.training = training
         self._state.started_at = self._state.started_at or training.start_time
         self._state.phase = "Uploading"
@@ -285,12 +295,14 @@ class Lifecycle:
 
     def _version(self) -> object:
         state = self._state
+        forwarded = self._forwarding.report() if self._forwarding is not None else None
         return (
             self._tracking.changes,
             self._steering.changes,
             self._usage.version,
             state.phase,
             state.outcome,
+            forwarded,
         )
 
     def _report(self, sequence: int) -> ProgressReport:
@@ -304,6 +316,7 @@ class Lifecycle:
             started_at=state.started_at,
             commit=self._staged.commit,
             tracking_run_id=self._tracking.run_id if self._tracking.runs else None,
+            tracking=self._forwarding.report() if self._forwarding is not None else None,
             step=step,
             total_steps=total_steps(self._order.parameters, step),
             metrics=metric_statuses(self._tracking),

@@ -11,7 +11,11 @@ import re
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
+from mlops_operator.agent.mlflow_errors import ApiError, missing
+from mlops_operator.agent.mlflow_registry import Registry
+from mlops_operator.agent.mlflow_search import conditions, holds, ordered
 from mlops_operator.agent.tracking import LoggedModel, Point, TrackedRun, Tracking, now_ms
 
 # What MLflow's own server would say; clients 3.x compare it with what they need.
@@ -20,22 +24,12 @@ EXPERIMENT_ID = "1"
 
 Json = dict[str, Any]
 _PREFIX = re.compile(r"^/(?:ajax-)?api/[23]\.0/(?:preview/)?mlflow/")
-_MODEL_PATH = re.compile(r"^logged-models/(?P<id>[^/]+)(?:/(?P<part>tags|params|artifacts/directories))?$")
-_CONDITION = re.compile(
-    r"""^\s*(?P<kind>[A-Za-z]+)\.(?P<quote>[`"]?)(?P<key>[^`"=!<>\s]+|.+?)(?P=quote)\s*
-    (?P<operator>=|!=|>=|<=|>|<|LIKE|ILIKE)\s*(?P<value>'[^']*'|"[^"]*"|[-+0-9.eE]+)\s*$""",
-    re.VERBOSE,
+_MODEL_PATH = re.compile(
+    r"^logged-models/(?P<id>[^/]+)(?:/(?P<part>tags|params|artifacts/directories)(?:/(?P<key>.+))?)?$"
 )
+_EQUALS = re.compile(r"([\w.]+)\s*=\s*'([^']*)'")
+_DELETED = "LOGGED_MODEL_DELETED"
 _HISTORY_LIMIT = 25_000
-
-
-class ApiError(Exception):
-    """An answer other than 200, as MLflow words it."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 class MlflowApi:
@@ -50,7 +44,6 @@ class MlflowApi:
     def __init__(self, tracking: Tracking, experiment: str) -> None:
         self._tracking = tracking
         self._experiment = experiment
-        self._registered: dict[str, list[Json]] = {}
         self._routes: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "experiments/get-by-name"): self._experiment_by_name,
             ("GET", "experiments/get"): lambda _: {"experiment": self._as_experiment(self._experiment)},
@@ -58,28 +51,28 @@ class MlflowApi:
             ("POST", "experiments/search"): self._search_experiments,
             ("GET", "experiments/search"): self._search_experiments,
             ("POST", "experiments/set-experiment-tag"): _nothing,
+            ("POST", "experiments/delete-experiment-tag"): _nothing,
+            ("POST", "experiments/update"): _nothing,
+            ("POST", "experiments/delete"): _nothing,
+            ("POST", "experiments/restore"): _nothing,
             ("POST", "runs/create"): self._create_run,
             ("GET", "runs/get"): lambda query: {"run": _as_run(self._run(query))},
             ("POST", "runs/update"): self._update_run,
-            ("POST", "runs/delete"): _nothing,
+            ("POST", "runs/delete"): lambda body: self._mark(body, deleted=True),
+            ("POST", "runs/restore"): lambda body: self._mark(body, deleted=False),
             ("POST", "runs/search"): self._search_runs,
             ("POST", "runs/log-metric"): self._log_metric,
             ("POST", "runs/log-parameter"): self._log_parameter,
             ("POST", "runs/log-batch"): self._log_batch,
             ("POST", "runs/set-tag"): self._set_tag,
             ("POST", "runs/delete-tag"): self._delete_tag,
-            ("POST", "runs/log-inputs"): _nothing,
-            ("POST", "runs/outputs"): _nothing,
+            ("POST", "runs/log-inputs"): self._log_inputs,
+            ("POST", "runs/outputs"): self._log_outputs,
             ("POST", "runs/log-model"): self._log_model_of_run,
             ("GET", "metrics/get-history"): self._history,
             ("POST", "logged-models"): self._create_model,
             ("POST", "logged-models/search"): self._search_models,
-            ("POST", "registered-models/create"): self._register,
-            ("GET", "registered-models/get"): self._registered_model,
-            ("POST", "registered-models/get-latest-versions"): self._versions,
-            ("POST", "model-versions/create"): self._create_version,
-            ("GET", "model-versions/get"): self._version,
-            ("GET", "model-versions/search"): self._versions,
+            **Registry(tracking).routes(),
         }
 
     def answer(self, method: str, path: str, body: Json) -> Json:
@@ -96,7 +89,9 @@ class MlflowApi:
             if route is not None:
                 return route(body)
             if call != path and (match := _MODEL_PATH.match(call)):
-                return self._of_model(method, match["id"], match["part"], body)
+                return self._of_model(
+                    method, match["id"], match["part"], body | ({"key": match["key"]} if match["key"] else {})
+                )
         except (KeyError, TypeError, ValueError) as error:
             raise ApiError(
                 400, "INVALID_PARAMETER_VALUE", f"{call}: not understood ({type(error).__name__}: {error})"
@@ -133,7 +128,7 @@ class MlflowApi:
         run_id = body.get("run_id") or body.get("run_uuid")
         run = self._tracking.runs.get(str(run_id))
         if run is None:
-            raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"there is no run {run_id} here")
+            raise missing(f"run {run_id}")
         return run
 
     def _create_run(self, body: Json) -> Json:
@@ -155,11 +150,17 @@ class MlflowApi:
         return {"run_info": _as_run(run)["info"]}
 
     def _search_runs(self, body: Json) -> Json:
-        conditions = _conditions(body.get("filter") or "")
-        runs = [run for run in list(self._tracking.runs.values()) if all(_holds(run, *c) for c in conditions)]
+        wanted = conditions(body.get("filter") or "")
+        view = str(body.get("run_view_type") or "ACTIVE_ONLY")
+        known = [
+            run
+            for run in list(self._tracking.runs.values())
+            if view == "ALL" or run.deleted == (view == "DELETED_ONLY")
+        ]
+        runs = [run for run in known if all(holds(run, *c) for c in wanted)]
         runs.sort(key=lambda run: -run.start_ms)
         for order in reversed(body.get("order_by") or []):
-            runs = _sorted(runs, order)
+            runs = ordered(runs, order)
         return {"runs": [_as_run(run) for run in runs[: int(body.get("max_results") or 1000)]]}
 
     def _log_metric(self, body: Json) -> Json:
@@ -196,6 +197,20 @@ class MlflowApi:
 
     def _delete_tag(self, body: Json) -> Json:
         self._tracking.delete_tag(self._run(body).run_id, str(body["key"]))
+        return {}
+
+    def _mark(self, body: Json, *, deleted: bool) -> Json:
+        self._tracking.mark_run(self._run(body).run_id, deleted=deleted)
+        return {}
+
+    def _log_inputs(self, body: Json) -> Json:
+        self._tracking.log_inputs(
+            self._run(body).run_id, datasets=body.get("datasets"), models=body.get("models")
+        )
+        return {}
+
+    def _log_outputs(self, body: Json) -> Json:
+        self._tracking.log_inputs(self._run(body).run_id, outputs=body.get("models"))
         return {}
 
     def _history(self, query: Json) -> Json:
@@ -243,72 +258,38 @@ class MlflowApi:
         self._tracking.log_model(model)
         return {"model": _as_model(model)}
 
-    def _search_models(self, _: Json) -> Json:
-        return {"models": [_as_model(model) for model in list(self._tracking.logged_models.values())]}
+    def _search_models(self, body: Json) -> Json:
+        """Only conditions of equality on name, model_id, source_run_id and tags are judged; others give every model."""
+        wanted = _EQUALS.findall(str(body.get("filter") or ""))
+        models = [
+            model
+            for model in list(self._tracking.logged_models.values())
+            if model.status != _DELETED
+            and all(_model_value(model, key) in (None, value) for key, value in wanted)
+        ]
+        models.sort(key=lambda model: -model.created_ms)
+        return {"models": [_as_model(model) for model in models[: int(body.get("max_results") or 1000)]]}
 
     def _of_model(self, method: str, model_id: str, part: str | None, body: Json) -> Json:
         model = self._tracking.logged_models.get(model_id)
         if model is None:
-            raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"there is no logged model {model_id} here")
+            raise missing(f"logged model {model_id}")
         if (method, part) == ("GET", None):
             return {"model": _as_model(model)}
         if part == "tags" and method in ("PATCH", "POST"):
             model.tags.update(_pairs(body.get("tags")))
         elif part == "params" and method in ("PATCH", "POST"):
             model.params.update(_pairs(body.get("params")))
+        elif (method, part) == ("DELETE", "tags"):
+            model.tags.pop(unquote(str(body["key"])), None)
+        elif (method, part) == ("DELETE", None):
+            model.status = _DELETED
         elif (method, part) == ("PATCH", None):
             model.status = str(body.get("status") or model.status)
         else:
             raise ApiError(404, "ENDPOINT_NOT_FOUND", f"{method} logged-models/…/{part} is not answered here")
         self._tracking.log_model(model)
         return {"model": _as_model(model)}
-
-    # --- the registry: what a script registers is answered, the platform registers by ModelVersion ---------------
-
-    def _register(self, body: Json) -> Json:
-        name = str(body["name"])
-        self._registered.setdefault(name, [])
-        return {"registered_model": {"name": name, "latest_versions": []}}
-
-    def _registered_model(self, query: Json) -> Json:
-        name = str(query["name"])
-        if name not in self._registered:
-            raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"Registered Model with name={name} not found")
-        return {"registered_model": {"name": name, "latest_versions": self._registered[name][-1:]}}
-
-    def _create_version(self, body: Json) -> Json:
-        versions = self._registered.setdefault(str(body["name"]), [])
-        at = now_ms()
-        version = {
-            "name": str(body["name"]),
-            "version": str(len(versions) + 1),
-            "creation_timestamp": at,
-            "last_updated_timestamp": at,
-            "current_stage": "None",
-            "source": body.get("source", ""),
-            "run_id": body.get("run_id", ""),
-            "status": "READY",
-        }
-        versions.append(version)
-        self._tracking.warn(
-            f"the code registers the model {version['name']} in MLflow: that stays in the run; a ModelVersion is what"
-            " registers it (spec.outputs.model)"
-        )
-        return {"model_version": version}
-
-    def _version(self, query: Json) -> Json:
-        for version in self._registered.get(str(query["name"]), []):
-            if version["version"] == str(query["version"]):
-                return {"model_version": version}
-        raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"there is no version {query['version']} here")
-
-    def _versions(self, body: Json) -> Json:
-        name = body.get("name")
-        return {
-            "model_versions": [
-                v for n, versions in self._registered.items() for v in versions if name in (None, n)
-            ]
-        }
 
 
 def _nothing(_: Json) -> Json:
@@ -352,7 +333,7 @@ def _as_run(run: TrackedRun) -> Json:
         "status": run.status,
         "start_time": run.start_ms,
         "artifact_uri": run.artifact_uri,
-        "lifecycle_stage": "active",
+        "lifecycle_stage": "deleted" if run.deleted else "active",
     }
     if run.end_ms is not None:
         info["end_time"] = run.end_ms
@@ -363,8 +344,17 @@ def _as_run(run: TrackedRun) -> Json:
             "params": [{"key": key, "value": value} for key, value in list(run.params.items())],
             "tags": [{"key": key, "value": value} for key, value in list(run.tags.items())],
         },
-        "inputs": {},
+        "inputs": {"dataset_inputs": run.datasets, "model_inputs": run.models},
+        "outputs": {"model_outputs": run.outputs},
     }
+
+
+def _model_value(model: LoggedModel, key: str) -> str | None:
+    key = key.removeprefix("attributes.")
+    if key.startswith("tags."):
+        return model.tags.get(key.removeprefix("tags."), "")
+    values = {"name": model.name, "model_id": model.model_id, "source_run_id": model.run_id}
+    return values.get(key, model.params.get(key.removeprefix("params.")))
 
 
 def _as_model(model: LoggedModel) -> Json:
@@ -383,76 +373,3 @@ def _as_model(model: LoggedModel) -> Json:
         },
         "data": {"params": [{"key": key, "value": value} for key, value in model.params.items()]},
     }
-
-
-# --- searching runs -------------------------------------------------------------------------------------------
-
-
-def _conditions(text: str) -> list[tuple[str, str, str, str]]:
-    """Split a filter into (kind, key, operator, value); only conditions joined by AND are understood."""
-    if not text.strip():
-        return []
-    found = []
-    for part in re.split(r"\s+[Aa][Nn][Dd]\s+", text.strip()):
-        match = _CONDITION.match(part)
-        if match is None:
-            raise ValueError(f"the filter {part!r} is not understood here")
-        found.append((match["kind"].lower(), match["key"], match["operator"], match["value"].strip("'\"")))
-    return found
-
-
-def _value_of(run: TrackedRun, kind: str, key: str) -> str | float | None:
-    match kind:
-        case "tags" | "tag":
-            return run.tags.get(key)
-        case "params" | "parameters" | "param" | "parameter":
-            return run.params.get(key)
-        case "metrics" | "metric":
-            return run.latest[key].value if key in run.latest else None
-        case "attributes" | "attribute" | "attr" | "run":
-            values: dict[str, str | float | None] = {
-                "run_id": run.run_id,
-                "run_name": run.name,
-                "status": run.status,
-                "start_time": run.start_ms,
-                "end_time": run.end_ms,
-                "artifact_uri": run.artifact_uri,
-            }
-            return values[key]
-    raise ValueError(f"{kind}.{key} is not known here")
-
-
-def _holds(run: TrackedRun, kind: str, key: str, operator: str, expected: str) -> bool:
-    value = _value_of(run, kind, key)
-    if value is None:
-        return False
-    if isinstance(value, str):
-        pattern = re.escape(expected).replace("%", ".*")
-        return {
-            "=": value == expected,
-            "!=": value != expected,
-            "LIKE": re.fullmatch(pattern, value) is not None,
-            "ILIKE": re.fullmatch(pattern, value, re.IGNORECASE) is not None,
-        }.get(operator, False)
-    number = float(expected)
-    return {
-        "=": value == number,
-        "!=": value != number,
-        ">": value > number,
-        ">=": value >= number,
-        "<": value < number,
-        "<=": value <= number,
-    }.get(operator, False)
-
-
-def _sorted(runs: list[TrackedRun], order: str) -> list[TrackedRun]:
-    column, _, direction = order.strip().partition(" ")
-    kind, _, key = column.partition(".")
-    key = key.strip('`"')
-    known = [run for run in runs if _value_of(run, kind.lower(), key) is not None]
-    unknown = [run for run in runs if _value_of(run, kind.lower(), key) is None]
-
-    def value(run: TrackedRun) -> Any:
-        return _value_of(run, kind.lower(), key)
-
-    return sorted(known, key=value, reverse=direction.strip().upper() == "DESC") + unknown

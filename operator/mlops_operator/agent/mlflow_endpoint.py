@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from mlops_operator.agent.mlflow_api import SERVER_VERSION, ApiError, MlflowApi
+from mlops_operator.agent.mlflow_api import SERVER_VERSION, MlflowApi
+from mlops_operator.agent.mlflow_errors import ApiError
 
 _log = logging.getLogger(__name__)
 _MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -80,8 +81,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._refuse(413, "REQUEST_LIMIT_EXCEEDED", f"a request may have {_MAX_BODY_BYTES} bytes")
             return
+        content = self.rfile.read(length)
+        if urlsplit(self.path).path == "/v1/traces":
+            # In protobuf. The client says so in the log, once, and goes on.
+            self._refuse(404, "ENDPOINT_NOT_FOUND", "traces are not kept within a run of the operator")
+            return
         try:
-            body = json.loads(self.rfile.read(length) or b"{}")
+            body = json.loads(content or b"{}")
         except ValueError as error:
             self._refuse(400, "BAD_REQUEST", f"the request is not JSON: {error}")
             return

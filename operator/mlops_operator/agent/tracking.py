@@ -22,6 +22,7 @@ PARENT_TAG = "mlflow.parentRunId"
 _REMEMBERED_POINTS = 50_000
 _MAX_METRIC_NAMES = 5_000
 _MAX_NAME_LENGTH = 250
+_MAX_INPUTS = 100
 
 
 def now_ms() -> int:
@@ -75,11 +76,29 @@ class TrackedRun:
     tags: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     latest: dict[str, Point] = field(default_factory=dict)
-    models: list[str] = field(default_factory=list)
+    # As clients wrote them: they only get them back.
+    datasets: list[dict[str, Any]] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    deleted: bool = False
+    # Made by the code on the remote server, and brought here from there.
+    copied: bool = False
 
     @property
     def nested(self) -> bool:
         return PARENT_TAG in self.tags
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A version that the code registered in MLflow's registry; ``source`` is where its files are."""
+
+    name: str
+    version: str
+    source: str
+    run_id: str
+    model_id: str
+    at_ms: int
 
 
 @dataclass
@@ -119,6 +138,7 @@ class Tracking:
         self._seen: OrderedDict[int, None] = OrderedDict()
         self.runs: dict[str, TrackedRun] = {}
         self.logged_models: dict[str, LoggedModel] = {}
+        self.registered: dict[str, list[Registration]] = {}
         self.summaries: dict[str, Summary] = {}
         self.offsets: dict[str, int] = {}
         self.history_end = 0
@@ -149,6 +169,42 @@ class Tracking:
                 }
             )
             return self.runs[run_id]
+
+    def copy_run(self, run_id: str, name: str, tags: dict[str, str], start_ms: int) -> None:
+        """Take in a run that the code made on the remote server."""
+        with self._lock:
+            self._write(
+                {"run": run_id, "name": name, "tags": tags, "at": start_ms, "user": "", "copied": True}
+            )
+
+    def mark_run(self, run_id: str, *, deleted: bool) -> None:
+        with self._lock:
+            self._write({"mark": run_id, "deleted": deleted})
+
+    def log_inputs(
+        self,
+        run_id: str,
+        *,
+        datasets: list[dict[str, Any]] | None = None,
+        models: list[dict[str, Any]] | None = None,
+        outputs: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Note what a run read and what it made, as the client says it."""
+        with self._lock:
+            record = {"inputs": run_id, "datasets": datasets or [], "models": models or []}
+            self._write(record | {"outputs": outputs or []})
+
+    def register_model(self, name: str) -> None:
+        """Note a registered model that has no version yet."""
+        with self._lock:
+            self._write({"registry": name})
+
+    def register(self, name: str, source: str = "", run_id: str = "", model_id: str = "") -> Registration:
+        """Give the next version of a registered model."""
+        with self._lock:
+            record = {"registered": name, "source": source, "of": run_id, "id": model_id, "at": now_ms()}
+            self._write(record)
+            return self.registered[name][-1]
 
     def update_run(
         self, run_id: str, *, status: str | None = None, end_ms: int | None = None, name: str | None = None
@@ -238,6 +294,10 @@ class Tracking:
             for name, value, step, timestamp in record.get("m", ()):
                 yield record["of"], Point(name, float(value), step, timestamp)
 
+    def records(self, start: int) -> Iterator[tuple[dict[str, Any], int]]:
+        """Give everything that was tracked from byte ``start`` of the journal on, each with where the next begins."""
+        yield from self._journal.read_on(start)
+
     @property
     def history_size(self) -> int:
         """Where the journal ends now, in bytes."""
@@ -286,6 +346,7 @@ class Tracking:
                     artifact_uri=self.artifact_folder(run_id).as_uri(),
                     user=record["user"],
                     tags={**record["tags"], "mlflow.runName": record["name"]},
+                    copied=record.get("copied", False),
                 )
             case {"update": run_id}:
                 self._update(self._run(run_id), record)
@@ -297,6 +358,26 @@ class Tracking:
                 self._run(run_id).params.update(params)
             case {"tags": tags, "of": run_id}:
                 self._run(run_id).tags.update(tags)
+            case _:
+                self._apply_rare(record)
+
+    def _apply_rare(self, record: dict[str, Any]) -> None:
+        match record:
+            case {"mark": run_id, "deleted": deleted}:
+                self._run(run_id).deleted = deleted
+            case {"inputs": run_id}:
+                run = self._run(run_id)
+                run.datasets = _extended(run.datasets, record["datasets"])
+                run.models = _extended(run.models, record["models"])
+                run.outputs = _extended(run.outputs, record["outputs"])
+            case {"registry": name}:
+                self.registered.setdefault(name, [])
+            case {"registered": name, "of": run_id}:
+                versions = self.registered.setdefault(name, [])
+                number = str(len(versions) + 1)
+                versions.append(
+                    Registration(name, number, record["source"], run_id, record["id"], record["at"])
+                )
             case {"uploaded": end}:
                 self.history_end = end
 
@@ -344,3 +425,7 @@ class Tracking:
             if not run.nested:
                 self.summaries.setdefault(point.name, Summary()).add(point)
                 self.step = max(self.step or 0, point.step)
+
+
+def _extended(known: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return (known + [item for item in more if item not in known])[:_MAX_INPUTS]

@@ -318,6 +318,35 @@ class Metrics(Model):
     )
 
 
+class RemoteMlflow(Model):
+    """An MLflow server that gets everything that the code logs."""
+
+    uri: Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=1024)] = Field(
+        description="Tracking URI of the server, without credentials: https://mlflow.example.org, or"
+        " https://sharinghub.example.org/mlflow/alice/wine/tracking/."
+    )
+    experiment: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=256)] | None = Field(
+        default=None,
+        description="Experiment on the server; default: spec.experiment. SharingHub takes only a name that ends with"
+        " the project's id in GitLab: wine (42).",
+    )
+    credentials_secret_ref: LocalObjectReference | None = Field(
+        default=None,
+        description="Secret with the key MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and"
+        " MLFLOW_TRACKING_PASSWORD. Only the sidecar sees it, and sends it to this server alone.",
+    )
+
+
+class Tracking(Model):
+    """Where else the run is tracked."""
+
+    mlflow: RemoteMlflow | None = Field(
+        default=None,
+        description="An MLflow server that gets parameters, tags, metrics and models, while the code trains. That it"
+        " does not answer neither delays nor fails the run. What code logs there past the run comes back to it.",
+    )
+
+
 class ModelOutput(Model):
     """The model that the run makes."""
 
@@ -382,6 +411,7 @@ FIXED_FIELDS = (
     "metrics",
     "checkpoints",
     "resumeFrom",
+    "tracking",
     "deadlineSeconds",
     "outputs",
     "rerunOf",
@@ -447,6 +477,7 @@ class TrainingRunSpec(Model):
         default=None,
         description="Where the training goes on from: the newest checkpoint of another run. It waits until there is one.",
     )
+    tracking: Tracking = Field(default=Tracking(), description="Where else the run is tracked.")
     deadline_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = Field(
         default=None,
         description="How long the training may take, in seconds from its start; then it is stopped (DeadlineExceeded).",
@@ -626,8 +657,9 @@ class TrackingStatus(Model):
     """Where the code logged to."""
 
     run_id: str | None = Field(
-        default=None, description="Id of the run in the MLflow API that the code logged to."
+        default=None, description="Id of the run in MLflow: on the remote server where there is one."
     )
+    url: str | None = Field(default=None, description="Page of the run on the remote server.")
 
 
 class RecordedStatus(Model):
@@ -653,7 +685,8 @@ class TrainingRunStatus(Model):
     message: str | None = Field(default=None, description="The same for people.", max_length=4096)
     conditions: Conditions = Field(
         default=[],
-        description="Accepted, Running, Complete or Failed; Ready, Reconciling, Stalled (kstatus).",
+        description="Accepted, Running, Complete or Failed; MetricsReceived and MetricsForwarded; Ready, Reconciling,"
+        " Stalled (kstatus).",
     )
     start_time: Time | None = Field(default=None, description="When the training started.")
     completion_time: Time | None = Field(default=None, description="When the run ended.")

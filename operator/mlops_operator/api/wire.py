@@ -39,9 +39,15 @@ GIT_CREDENTIALS_DIR = "/mlops/credentials/git"
 DATASET_CREDENTIALS_DIR = (
     "/mlops/credentials/dataset"  # a foreign S3 Secret: dataset/<dataset name>/ in a run
 )
+MLFLOW_CREDENTIALS_DIR = "/mlops/credentials/mlflow"  # mounted into the sidecar alone
 TOKEN_FILE = "/mlops/token/token"  # noqa: S105 - projected, bound to PROGRESS_AUDIENCE
 MLFLOW_PORT = 5000
 ORDER_VARIABLE = "MLOPS_ORDER"
+# MLflow clients put these tags on every run that they make, wherever (MLFLOW_RUN_CONTEXT): by them a run is found that
+# was made past the sidecar.
+RUN_TAG = "mlops.eoepca.org/run"
+RUN_UID_TAG = "mlops.eoepca.org/run-uid"
+ATTEMPT_TAG = "mlops.eoepca.org/attempt"
 
 Cause = Literal[
     # ends of a run
@@ -77,6 +83,11 @@ class RunIdentity(Model):
     @property
     def attempt_prefix(self) -> str:
         return f"{self.prefix}attempts/{self.attempt}/"
+
+
+def run_tags(run: RunIdentity) -> dict[str, str]:
+    """Tags of everything that a run makes in MLflow."""
+    return {RUN_TAG: f"{run.namespace}/{run.name}", RUN_UID_TAG: run.uid, ATTEMPT_TAG: str(run.attempt)}
 
 
 class BucketHint(Model):
@@ -155,6 +166,14 @@ class ModelOrder(Model):
     path: str | None = None
 
 
+class RemoteTracking(Model):
+    """The MLflow server that gets what the code logs; its credentials are in MLFLOW_CREDENTIALS_DIR."""
+
+    uri: str
+    experiment: str
+    secret: str | None = None  # its name, for messages
+
+
 class SidecarOrder(Model):
     """To ``python -m mlops_operator.agent sidecar``."""
 
@@ -169,6 +188,7 @@ class SidecarOrder(Model):
     checkpoints: CheckpointsOrder | None = None
     objective: ObjectiveOrder | None = None
     parameters: dict[str, Scalar] = {}
+    remote: RemoteTracking | None = None
     progress_url: str | None = None  # https://…/v1/progress ; the CA bundle is in MLOPS_PROGRESS_CA (PEM)
     progress_interval_seconds: float = 5.0
     upload_seconds: int = 40  # budget kept of the grace when the pod is deleted
@@ -224,6 +244,16 @@ class TrainingExit(UsageReport):
     warnings: list[str] = []
 
 
+class TrackingReport(Model):
+    """How the forwarding to a remote MLflow server goes, and which run is ours there."""
+
+    run_id: str | None = None
+    url: str | None = None
+    # Forwarding: all is well so far; Forwarded: everything is there. The others: see ``message``.
+    state: Literal["Forwarding", "Forwarded", "Unreachable", "Refused", "Incomplete"] = "Forwarding"
+    message: str = ""
+
+
 class ProgressReport(Model):
     """POSTed to the progress endpoint; also ``progress.json`` below the attempt in the bucket at its end.
 
@@ -237,6 +267,7 @@ class ProgressReport(Model):
     started_at: Time | None = None
     commit: str | None = None
     tracking_run_id: str | None = None
+    tracking: TrackingReport | None = None  # where the order names a remote server
     step: int | None = None
     total_steps: int | None = None
     metrics: list[MetricStatus] = []  # at most 64

@@ -13,7 +13,7 @@ from mlops_operator.api.trainingrun import (
     TrainingRunStatus,
 )
 from mlops_operator.api.wire import RunManifest
-from mlops_operator.domain import checkpoints, live, objective, usage
+from mlops_operator.domain import checkpoints, live, objective, tracking, usage
 from mlops_operator.domain.attempt import Attempt
 from mlops_operator.domain.conditions import clip
 from mlops_operator.domain.manifest_reading import Reading
@@ -67,7 +67,10 @@ def end(
     )
     if where == "Succeeded" and reading.manifest is not None:
         status = _with_manifest(run, status, reading.manifest, reading.digest)
-    return Step(status, delete_jobs=cancel_deletes(run, attempt), warn=where == "Failed")
+    tracked = tracking.at_the_end(run, status, attempt.report, trained=started is not None)
+    return Step(
+        status, delete_jobs=cancel_deletes(run, attempt), tracked=tuple(tracked), warn=where == "Failed"
+    )
 
 
 def _with_manifest(

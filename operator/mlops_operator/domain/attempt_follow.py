@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ResolvedStatus, RunPhase, TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, outcome, phase, podless, progress_reading, usage, volumes
+from mlops_operator.domain import live, outcome, phase, podless, progress_reading, tracking, usage, volumes
 from mlops_operator.domain.attempt import Attempt, accelerator_text
 from mlops_operator.domain.attempt_end import cancel_deletes, end
 from mlops_operator.domain.manifest_reading import Reading, read
@@ -48,7 +48,13 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
     again = earliest(
         step.again_seconds, reading.again_seconds, missing.again_seconds, looking.again_seconds, late
     )
-    return replace(step, delete_jobs=deletes, effects=(*effects, *looking.effects), again_seconds=again)
+    return replace(
+        step,
+        delete_jobs=deletes,
+        tracked=tuple(tracking.while_it_runs(run.status, attempt.report)),
+        effects=(*effects, *looking.effects),
+        again_seconds=again,
+    )
 
 
 def _missing_pod(observed: ObservedRun, attempt: Attempt, now: datetime) -> Podless:

@@ -13,7 +13,7 @@ from mlops_operator.domain.effects import CheckSecret, Create, Failed, Workspace
 from mlops_operator.domain.job import run_job
 from mlops_operator.domain.naming import job_name
 from mlops_operator.domain.observed import ObservedRun
-from mlops_operator.domain.pod import identity
+from mlops_operator.domain.pod import identity, mlflow_secret
 from mlops_operator.domain.retry import is_mended_outside, seconds_until_again
 from mlops_operator.domain.step import QUEUED_GRACE_SECONDS, Step, at, wait
 from mlops_operator.domain.times import seconds_between
@@ -75,6 +75,8 @@ def _secret_checks(run: TrainingRun) -> Iterator[CheckSecret]:
         yield CheckSecret(run.metadata.namespace, reference.name, pinning.GIT_KEYS)
     yield from volumes.secret_checks(run.spec, run.metadata.namespace)
     yield from masking.checks(run.spec, run.metadata.namespace)
+    if (secret := mlflow_secret(run)) is not None:
+        yield CheckSecret(run.metadata.namespace, secret)
 
 
 def make_again(observed: ObservedRun, recorded: AttemptStatus, settings: Settings, now: datetime) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, registration
+from mlops_operator.domain import live, registration, tracking
 from mlops_operator.domain.conditions import as_claim, clip, find, of_run, settle
 from mlops_operator.domain.plan import Event, Object, Plan
 from mlops_operator.domain.step import Step
@@ -25,7 +25,10 @@ def conclude(run: TrainingRun, step: Step, now: datetime) -> Plan:
             update={
                 "observed_generation": generation,
                 "conditions": settle(
-                    before.conditions, [*claims, *([extra] if extra else [])], generation, now
+                    before.conditions,
+                    [*claims, *([extra] if extra else []), *tracking.settled(before, step.tracked)],
+                    generation,
+                    now,
                 ),
             }
         )

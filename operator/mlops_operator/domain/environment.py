@@ -16,6 +16,8 @@ from mlops_operator.api.wire import (
     OUTPUT_DIR,
     PARAMS_FILE,
     RUN_DIR,
+    RunIdentity,
+    run_tags,
 )
 from mlops_operator.domain import checkpoints, conventions, masking
 from mlops_operator.domain.naming import parameter_variable
@@ -40,6 +42,15 @@ def parameter_text(value: Scalar) -> str:
 def experiment_name(run: TrainingRun) -> str:
     """Give the experiment that the run is filed under."""
     return run.spec.experiment or run.metadata.namespace or "default"
+
+
+def run_context(run: TrainingRun, attempt: int) -> str:
+    """``MLFLOW_RUN_CONTEXT``."""
+    metadata = run.metadata
+    identity = RunIdentity(
+        name=metadata.name, namespace=metadata.namespace, uid=metadata.uid, attempt=attempt
+    )
+    return json.dumps(run_tags(identity))
 
 
 def proxies(settings: Settings) -> dict[str, str]:
@@ -88,6 +99,7 @@ def of_training(run: TrainingRun, attempt: int, settings: Settings) -> list[Vari
         "MLOPS_PARAMS_FILE": PARAMS_FILE,
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{MLFLOW_PORT}",
         "MLFLOW_EXPERIMENT_NAME": experiment_name(run),
+        **({"MLFLOW_RUN_CONTEXT": run_context(run, attempt)} if spec.tracking.mlflow is not None else {}),
         "MLOPS_ENTRYPOINT_DIR": RUN_DIR,
         "MLOPS_ENTRYPOINT_DEADLINE_SECONDS": str(spec.deadline_seconds or 0),
         "MLOPS_ENTRYPOINT_GRACE_SECONDS": str(settings.grace_period_seconds),

@@ -135,6 +135,16 @@ def _estimate(started: datetime | None, now: datetime, fraction: float | None) -
     return now + timedelta(seconds=round(left)) if 0 <= left < LONGEST_ESTIMATE_SECONDS else None
 
 
+def tracking_of(report: ProgressReport, before: TrackingStatus | None) -> TrackingStatus | None:
+    """Give the run in MLflow: on the remote server where there is one, else in the pod."""
+    remote = report.tracking
+    if remote is not None and remote.run_id:
+        return TrackingStatus(run_id=remote.run_id[:MAX_TEXT], url=remote.url)
+    if report.tracking_run_id and (before is None or before.url is None):
+        return TrackingStatus(run_id=report.tracking_run_id[:MAX_TEXT])
+    return before
+
+
 def log_tail(text: str, limit: int = MAX_LOG_TAIL) -> str | None:
     """Give the last lines of a log that fit; None where there are none."""
     tail = text.replace("\x00", "")[-limit:]
@@ -152,16 +162,11 @@ def apply(
     resolved = status.resolved or ResolvedStatus()
     if report.commit:
         resolved = resolved.model_copy(update={"commit": report.commit[:MAX_TEXT]})
-    tracking = (
-        TrackingStatus(run_id=report.tracking_run_id[:MAX_TEXT])
-        if report.tracking_run_id
-        else status.tracking
-    )
     return status.model_copy(
         update={
             "start_time": start_time,
             "resolved": resolved,
-            "tracking": tracking,
+            "tracking": tracking_of(report, status.tracking),
             "warnings": clean_warnings(report.warnings) or status.warnings,
             "metrics": clean(report.metrics) if report.metrics else status.metrics,
             "objective": objective.clean(report.objective) if report.objective else status.objective,

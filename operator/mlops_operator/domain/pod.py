@@ -14,11 +14,13 @@ from mlops_operator.api.wire import (
     CREDENTIALS_DIR,
     DATASETS_DIR,
     GIT_CREDENTIALS_DIR,
+    MLFLOW_CREDENTIALS_DIR,
     ORDER_VARIABLE,
     OUTPUT_DIR,
     RUN_DIR,
     TOKEN_FILE,
     ModelOrder,
+    RemoteTracking,
     RunIdentity,
     SidecarOrder,
     StagedDataset,
@@ -139,10 +141,26 @@ def sidecar_order(
         checkpoints=checkpoints.order(run, None),
         objective=objective.order(run),
         parameters=run.spec.parameters,
+        remote=_remote(run),
         progress_url=settings.progress.url,
         progress_interval_seconds=settings.progress.interval_seconds,
         upload_seconds=settings.upload_seconds,
     )
+
+
+def _remote(run: TrainingRun) -> RemoteTracking | None:
+    mlflow = run.spec.tracking.mlflow
+    if mlflow is None:
+        return None
+    experiment = mlflow.experiment or experiment_name(run)
+    return RemoteTracking(uri=mlflow.uri, experiment=experiment, secret=mlflow_secret(run))
+
+
+def mlflow_secret(run: TrainingRun) -> str | None:
+    """Give the Secret for the remote MLflow server."""
+    mlflow = run.spec.tracking.mlflow
+    reference = mlflow.credentials_secret_ref if mlflow is not None else None
+    return reference.name if reference is not None else None
 
 
 def pod_spec(
@@ -165,7 +183,7 @@ def pod_spec(
         "securityContext": security_context(settings),
         "initContainers": [
             _stage_in(run, stage_in_order(run, attempt, workspace, datasets), secrets, settings),
-            _sidecar(sidecar_order(run, attempt, workspace, settings), workspace, settings),
+            _sidecar(run, sidecar_order(run, attempt, workspace, settings), workspace, settings),
         ],
         "containers": [_train(run, attempt, training, settings)],
         "volumes": _volumes(run, workspace, secrets, training["limits"].get("memory")),
@@ -209,7 +227,7 @@ def _stage_in(
     }
 
 
-def _sidecar(order: SidecarOrder, workspace: WorkspaceReady, settings: Settings) -> Object:
+def _sidecar(run: TrainingRun, order: SidecarOrder, workspace: WorkspaceReady, settings: Settings) -> Object:
     container = agent_container("agent", "sidecar", order.model_dump_json(by_alias=True), settings)
     variables = [
         {"name": "MLOPS_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
@@ -227,6 +245,11 @@ def _sidecar(order: SidecarOrder, workspace: WorkspaceReady, settings: Settings)
             mount("agent-tmp", "/tmp"),  # noqa: S108 - a path in the container
             mount("credentials", CREDENTIALS_DIR, read_only=True),
             mount("token", TOKEN_FILE.rsplit("/", 1)[0], read_only=True),
+            *(
+                [mount("mlflow-credentials", MLFLOW_CREDENTIALS_DIR, read_only=True)]
+                if mlflow_secret(run)
+                else []
+            ),
         ],
     }
 
@@ -271,7 +294,7 @@ def _volumes(
     run: TrainingRun, workspace: WorkspaceReady, secrets: Sequence[DatasetSecret], memory: str | None
 ) -> list[Object]:
     token = {"audience": PROGRESS_AUDIENCE, "expirationSeconds": 3600, "path": TOKEN_FILE.rsplit("/", 1)[1]}
-    git = _git_secret(run)
+    git, mlflow = _git_secret(run), mlflow_secret(run)
     return [
         *(
             {"name": name, "emptyDir": {}}
@@ -281,6 +304,7 @@ def _volumes(
         {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}},
         secret_volume("credentials", workspace.secret),
         *([secret_volume("git-credentials", git)] if git else []),
+        *([secret_volume("mlflow-credentials", mlflow)] if mlflow else []),
         *(secret_volume(f"dataset-{i}", s.secret) for i, s in enumerate(secrets)),
         *masking.volumes(run.spec),
     ]

@@ -27,6 +27,7 @@ class Step:
     effects: tuple[Effect, ...] = ()
     claim: Claim | None = None
     delete_run: bool = False
+    tracked: tuple[Claim, ...] = ()  # see mlops_operator.domain.tracking
     warn: bool = False
     again_seconds: float | None = None
     settled: bool = False

@@ -68,14 +68,14 @@ class Pod:
         content: dict[str, Any] = json.loads(self.path("/dev/termination-log").read_text(encoding="utf-8"))
         return content
 
-    def start_sidecar(self, order: Model) -> int:
-        """Start it and give the port of its MLflow endpoint."""
+    def start_sidecar(self, order: Model, port: int = 0) -> int:
+        """Start it and give the port of its MLflow endpoint; 0: any."""
         ready = self.path("/mlops/run/ready")
         ready.unlink(missing_ok=True)
         ready.parent.mkdir(parents=True, exist_ok=True)
         with (self.root / "sidecar.log").open("ab") as log:
             self.sidecar = subprocess.Popen(
-                self._command("sidecar", "--port", "0"), env=self._environment(order), stderr=log
+                self._command("sidecar", "--port", str(port)), env=self._environment(order), stderr=log
             )
         wait_for(ready.exists, "the sidecar's endpoint")
         return int(ready.read_text(encoding="utf-8"))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from mlops_operator.api.wire import ModelOrder, RunManifest, SidecarOrder
 from tests.e2e.agent.conftest import Pod
-from tests.e2e.agent.mlflow_clients import REQUIREMENTS, client_python
+from tests.e2e.agent.mlflow_clients import REQUIREMENTS, WITH_MODELS, client_python
 from tests.e2e.versitygw import Versitygw
 
+SURFACE = Path(__file__).with_name("mlflow_surface.py")
 SCRIPT = """
 import mlflow
 import mlflow.sklearn
@@ -35,7 +37,7 @@ with mlflow.start_run():
 """
 
 
-@pytest.mark.parametrize("version", REQUIREMENTS)
+@pytest.mark.parametrize("version", WITH_MODELS)
 def test_an_unmodified_script(pod: Pod, s3: Versitygw, version: str) -> None:
     python = client_python(version)
     order = SidecarOrder(run=pod.run, bucket=s3.hint, experiment="wine", model=ModelOrder(name="wine"))
@@ -78,3 +80,38 @@ def test_an_unmodified_script(pod: Pod, s3: Versitygw, version: str) -> None:
     assert [line["step"] for line in ours if line["name"] == "loss"] == [0, 1, 2, 3, 4]
     tracked = json.loads(s3.open().get_bytes(f"{pod.run.attempt_prefix}tracking.json"))
     assert sum("mlflow.parentRunId" in run["tags"] for run in tracked) == 2, "autolog's nested runs"
+
+
+@pytest.mark.parametrize("version", REQUIREMENTS)
+def test_every_call_of_training_code_is_answered(pod: Pod, s3: Versitygw, version: str) -> None:
+    """`mlflow_surface.py` holds what the client gets back; here is what is kept of it."""
+    port = pod.start_sidecar(SidecarOrder(run=pod.run, bucket=s3.hint, experiment="wine"))
+    pod.start_training()
+    script = pod.write("/mlops/code/train.py", SURFACE.read_bytes())
+    result = subprocess.run(
+        [str(client_python(version)), "-W", "ignore", str(script)],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(pod.root),
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+            "SETUPTOOLS_USE_DISTUTILS": "stdlib",
+            **({"WITH_MODELS": "1"} if version in WITH_MODELS else {}),
+        },
+        cwd=script.parent,
+        text=True,
+        capture_output=True,
+        timeout=600,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    assert "all calls were answered" in result.stderr
+    pod.end_training()
+    assert pod.acknowledged()["cause"] == "Succeeded"
+
+    kept = RunManifest.model_validate_json(s3.open().get_bytes(f"{pod.run.prefix}manifest.json"))
+    metrics = {metric.name: metric for metric in kept.metrics}
+    assert metrics["thread7"].latest == 49
+    assert "artifacts/output/mlflow/artifacts/below/deep.txt" in {file.path for file in kept.files}
+    tracked = json.loads(s3.open().get_bytes(f"{pod.run.attempt_prefix}tracking.json"))
+    names = {run["name"]: run["status"] for run in tracked}
+    assert (names["lightning"], names["trainer"], names["failed"]) == ("FINISHED", "FINISHED", "FAILED")

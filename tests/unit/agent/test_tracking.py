@@ -10,7 +10,8 @@ import pytest
 
 from mlops_operator.agent.history import next_part, render
 from mlops_operator.agent.journal import Journal
-from mlops_operator.agent.mlflow_api import ApiError, MlflowApi
+from mlops_operator.agent.mlflow_api import MlflowApi
+from mlops_operator.agent.mlflow_errors import ApiError
 from mlops_operator.agent.tracking import Point, Tracking
 from tests.unit.agent.follow.test_json_lines import make_tracking
 
