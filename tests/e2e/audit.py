@@ -23,6 +23,7 @@ class Call:
     name: str
     code: int
     message: str = ""
+    allowed: bool = True  # by RBAC, whatever quota and admission said after that
 
 
 @dataclass(frozen=True)
@@ -58,4 +59,5 @@ def _call(entry: dict[str, Any]) -> Call | None:
         name=reference.get("name", ""),
         code=entry.get("responseStatus", {}).get("code", 0),
         message=entry.get("responseStatus", {}).get("message", ""),
+        allowed=entry.get("annotations", {}).get("authorization.k8s.io/decision") == "allow",
     )

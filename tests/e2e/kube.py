@@ -26,6 +26,8 @@ _PATHS = {
     "Pod": "/api/v1/namespaces/{namespace}/pods",
     "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "ResourceQuota": "/api/v1/namespaces/{namespace}/resourcequotas",
+    "LimitRange": "/api/v1/namespaces/{namespace}/limitranges",
     "Event": "/api/v1/namespaces/{namespace}/events",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",

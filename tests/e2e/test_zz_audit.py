@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.disruptive
 
-# The workspace of the test that takes the operator's rights away.
-REFUSED_ON_PURPOSE = "ws-not-permitted-"
+# The workspaces of the tests that take rights of the operator away.
+REFUSED_ON_PURPOSE = ("ws-not-permitted-", "ws-quota-exceeded-")
 
 Right = tuple[str, str, str, str]  # scope, group, resource, verb
 WORKSPACE_ROLE = Path(__file__).resolve().parents[2] / "manifests" / "components" / "workspace" / "role.yaml"
@@ -63,18 +63,13 @@ def test_the_operator_was_never_refused(audit: AuditLog) -> None:
             or (call.namespace and call.namespace not in workspaces)
         ):
             continue
-        elif call.user == OPERATOR and call.code == HTTPStatus.FORBIDDEN:
+        elif call.user == OPERATOR and not call.allowed:
             refused.add((call.verb, call.group, call.resource, call.namespace, call.message))
     assert not refused
 
 
 def test_no_permission_is_unused(audit: AuditLog, kube: Kube) -> None:
-    used = {
-        right
-        for call in audit.calls(OPERATOR)
-        if call.code < 400 or call.code in {404, 409}
-        for right in _rights(call)
-    }
+    used = {right for call in audit.calls(OPERATOR) if call.allowed for right in _rights(call)}
     granted = set(_granted(kube))
     assert granted
     assert sorted(granted - used) == []
@@ -94,7 +89,8 @@ def _rights(call: Call) -> Iterator[Right]:
 
 def _granted(kube: Kube) -> Iterator[Right]:
     base = "/apis/rbac.authorization.k8s.io/v1"
-    yield from _of_rules("cluster", kube.request("GET", f"{base}/clusterroles/mlops-operator"))
+    for name in ("mlops-operator", "mlops-zones"):
+        yield from _of_rules("cluster", kube.request("GET", f"{base}/clusterroles/{name}"))
     for granted in yaml.safe_load_all(WORKSPACE_ROLE.read_text()):
         yield from _of_rules("workspace", granted)
     for role in kube.list("Role", "mlops-system"):
