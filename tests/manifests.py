@@ -172,6 +172,8 @@ FULL: dict[str, Object] = {
             }
         },
         "deadlineSeconds": 3600,
+        "startDeadlineSeconds": 86400,
+        "retry": {"limit": 3, "backoffSeconds": 30, "sides": ["Platform", "User"]},
         "outputs": {
             "model": {
                 "name": "wine-classifier",
@@ -186,6 +188,7 @@ FULL: dict[str, Object] = {
         "displayName": "Land cover, more trees",
         "archived": True,
         "ttlSecondsAfterFinished": 86400,
+        "suspend": False,
         "cancel": False,
     },
     "ModelVersion": {
@@ -465,6 +468,11 @@ REFUSED: tuple[Refused, ...] = (
         metrics={"sources": [{"type": "TensorBoard"}]},
     ),
     _run("no time", "spec.deadlineSeconds", deadlineSeconds=0),
+    _run("no time to start", "spec.startDeadlineSeconds", startDeadlineSeconds=0),
+    _run("too many attempts", "spec.retry.limit", retry={"limit": 10}),
+    _run("no back-off", "spec.retry.backoffSeconds", retry={"backoffSeconds": 0}),
+    _run("nobody's failures", "spec.retry.sides[0]", retry={"sides": ["Nobody"]}),
+    _run("suspend in words", "spec.suspend", suspend="later"),
     _run("time with a unit", "spec.deadlineSeconds", deadlineSeconds="1h"),
     _run("model without name", "spec.outputs.model.name", outputs={"model": {}}),
     _run("model with a bad name", "spec.outputs.model.name", outputs={"model": {"name": "Wine_Classifier"}}),
@@ -558,6 +566,8 @@ _OTHER: Object = {
     "resumeFrom": {"trainingRun": {"name": "other"}},
     "tracking": {"mlflow": {"uri": "http://mlflow"}},
     "deadlineSeconds": 7200,
+    "startDeadlineSeconds": 60,
+    "retry": {"limit": 1},
     "outputs": {},
 }
 _RUN, _DATASET, _MODEL = FULL["TrainingRun"], FULL["TrainingDataset"], FULL["ModelVersion"]
@@ -583,6 +593,8 @@ CHANGED: tuple[Changed, ...] = (
         None,
     ),
     Changed("TrainingRun", "rerunOf", _RUN, {"rerunOf": {"name": "wine"}}, "spec.rerunOf"),
+    Changed("TrainingRun", "suspended", _RUN, {"suspend": True}, None),
+    Changed("TrainingRun", "resumed", _RUN | {"suspend": True}, {"suspend": False}, None),
     Changed("TrainingRun", "cancelled", _RUN, {"cancel": True}, None),
     Changed(
         "TrainingRun",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.e2e.workspace import Workspace
 
 FOREVER = "import time\nprint('started', flush=True)\ntime.sleep(600)\n"
+# How the platform's failures are tried again: see test_attempts.
+ONCE = {"limit": 0}
 MODEL = {"model": {"name": "some-model", "register": "Never"}}
 
 
@@ -61,19 +63,6 @@ def test_no_model_produced(workspace: Workspace) -> None:
     workspace.run("empty", "open('/mlops/output/other.txt', 'w').write('x')\n", outputs=MODEL)
     failure = workspace.failed("empty", "NoModelProduced")
     assert "other.txt" in failure["message"]
-
-
-@pytest.mark.produces("Deleted")
-def test_pod_deleted(workspace: Workspace) -> None:
-    workspace.run("lost", FOREVER)
-    run = workspace.until_phase("lost", "Running")
-    workspace.delete("Pod", workspace.pods("lost")[0]["metadata"]["name"])
-    failure = workspace.failed("lost", "Deleted")
-    assert failure["side"] == "Platform"
-    assert workspace.kube.get("Job", workspace.name, "lost-2") is None
-    assert f"{workspace.run_prefix(run)}attempts/1/logs/train.log" in workspace.keys(
-        workspace.run_prefix(run)
-    )
 
 
 @pytest.mark.produces("UploadFailed")
@@ -137,7 +126,7 @@ def _secret(content: dict[str, str]) -> dict[str, object]:
 def test_storage_denied(workspace: Workspace) -> None:
     content = _foreign_dataset(workspace)
     workspace.apply(_secret({**content, "AWS_SECRET_ACCESS_KEY": "no-longer-valid-at-all"}))
-    workspace.run("denied", datasets=[{"name": "far"}])
+    workspace.run("denied", datasets=[{"name": "far"}], retry=ONCE)
     failure = workspace.failed("denied", "StorageDenied")
     assert "no-longer-valid-at-all" not in failure["message"]
     assert failure["side"] == "Platform"
@@ -147,7 +136,7 @@ def test_storage_denied(workspace: Workspace) -> None:
 def test_storage_unavailable(workspace: Workspace) -> None:
     content = _foreign_dataset(workspace)
     workspace.apply(_secret({**content, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}))
-    workspace.run("unreachable", datasets=[{"name": "far"}])
+    workspace.run("unreachable", datasets=[{"name": "far"}], retry=ONCE)
     assert "127.0.0.1:9" in workspace.failed("unreachable", "StorageUnavailable")["message"]
 
 

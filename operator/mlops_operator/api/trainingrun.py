@@ -44,7 +44,9 @@ from mlops_operator.api.pods import (
 )
 from mlops_operator.api.sources import GitSource, InlineSource
 
-RunPhase = Literal["Pending", "Queued", "Staging", "Running", "Uploading", "Succeeded", "Failed", "Cancelled"]
+RunPhase = Literal[
+    "Pending", "Queued", "Staging", "Running", "Uploading", "Suspended", "Succeeded", "Failed", "Cancelled"
+]
 ENDED: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
@@ -383,6 +385,23 @@ class Outputs(Model):
     )
 
 
+class Retry(Model):
+    """What is tried again when an attempt fails. Disruptions (eviction, a lost node, …) are always tried again."""
+
+    limit: Annotated[int, Field(ge=0, le=9)] = Field(
+        default=2, description="How many failures are followed by another attempt; disruptions do not count."
+    )
+    backoff_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=10,
+        description="How long to wait before the first of them; doubled for each further one, to one hour at most.",
+    )
+    sides: Annotated[list[Literal["Platform", "User"]], Field(max_length=2)] = Field(
+        default=["Platform"],
+        description="Whose failures are tried again. Platform: the storage's and the operator's own. User: the command's"
+        " own exit code and memory, too.",
+    )
+
+
 class RerunOf(Model):
     """The run that this one repeats, or varies."""
 
@@ -413,13 +432,15 @@ FIXED_FIELDS = (
     "resumeFrom",
     "tracking",
     "deadlineSeconds",
+    "startDeadlineSeconds",
+    "retry",
     "outputs",
     "rerunOf",
 )
 
 
 class TrainingRunSpec(Model):
-    """What to train. A run is a record: but for cancel, and how it is shown and kept, all is fixed once it is made."""
+    """What to train. A run is a record: but for suspend and cancel, and how it is shown and kept, all is fixed."""
 
     experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_. ()/]*$", max_length=128)] | None = (
         Field(
@@ -482,6 +503,12 @@ class TrainingRunSpec(Model):
         default=None,
         description="How long the training may take, in seconds from its start; then it is stopped (DeadlineExceeded).",
     )
+    start_deadline_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = Field(
+        default=None,
+        description="How long the run may wait for its training to start, in seconds from its creation; then it fails"
+        " (StartDeadlineExceeded). The time for which it is suspended does not count.",
+    )
+    retry: Retry = Field(default=Retry(), description="What is tried again when an attempt fails.")
     outputs: Outputs = Field(default=Outputs(), description="What is kept in the bucket.")
     rerun_of: RerunOf | None = Field(
         default=None,
@@ -499,6 +526,11 @@ class TrainingRunSpec(Model):
         description="How long the resource stays after the run has ended, in seconds; default: as the platform"
         " configured (runRetention). It is deleted only after its history is in the bucket, where all data stays."
         " It may be changed.",
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Set it to true to pause the run: its pod is ended, with time to upload what it has. Set it to false"
+        " to go on with another attempt. A training that has ended already is stored all the same.",
     )
     cancel: bool = Field(
         default=False,
@@ -578,12 +610,20 @@ class AttemptStatus(Model):
     pod_uid: str | None = Field(default=None, description="uid of the pod.", alias="podUID")
     pod_name: str | None = Field(default=None, description="Name of the pod.")
     node_name: str | None = Field(default=None, description="Node that the pod ran on.")
+    counted: bool | None = Field(
+        default=None,
+        description="Whether it counts for spec.retry.limit; disruptions and suspensions do not. Given once it has ended.",
+    )
     start_time: Time | None = Field(default=None, description="When the attempt was decided.")
     training_start_time: Time | None = Field(default=None, description="When the command was started.")
     end_time: Time | None = Field(default=None, description="When it ended.")
     cause: str | None = Field(
-        default=None, description="How it ended: Succeeded, or the cause of its failure.", max_length=64
+        default=None,
+        description="How it ended: Succeeded, or the cause of its failure. Without an end time: why it is being ended.",
+        max_length=64,
     )
+    exit_code: int | None = Field(default=None, description="Exit code of the command, once it is known.")
+    message: str | None = Field(default=None, description="What happened, for people.", max_length=512)
     logs: str | None = Field(default=None, description="Where the whole log is in the bucket.")
     resumed_from: ResumedStatus | None = Field(
         default=None, description="The checkpoint that the attempt went on from."
@@ -631,6 +671,14 @@ class FailureStatus(Model):
     log_tail: str | None = Field(
         default=None, description="Last lines of the log, at most 2 KiB.", max_length=2048
     )
+
+
+class RetryStatus(Model):
+    """What was tried again so far."""
+
+    failures: int = Field(default=0, description="Failures that count for spec.retry.limit.")
+    disruptions: int = Field(default=0, description="Short disruptions in a row; ten of them end the run.")
+    next_time: Time | None = Field(default=None, description="When the next attempt begins at the earliest.")
 
 
 class RunStorageStatus(Model):
@@ -685,14 +733,21 @@ class TrainingRunStatus(Model):
     message: str | None = Field(default=None, description="The same for people.", max_length=4096)
     conditions: Conditions = Field(
         default=[],
-        description="Accepted, Running, Complete or Failed; MetricsReceived and MetricsForwarded; Ready, Reconciling,"
-        " Stalled (kstatus).",
+        description="Accepted, Running, Suspended, Complete or Failed; MetricsReceived and MetricsForwarded; Ready,"
+        " Reconciling, Stalled (kstatus).",
     )
     start_time: Time | None = Field(default=None, description="When the training started.")
     completion_time: Time | None = Field(default=None, description="When the run ended.")
-    attempts: Annotated[list[AttemptStatus], Field(max_length=10)] = Field(
-        default=[], description="The Jobs of the run.", json_schema_extra=ATOMIC
+    suspended_seconds: int | None = Field(
+        default=None,
+        description="How long the run was suspended, in seconds, without the time that it is now.",
     )
+    attempts: Annotated[list[AttemptStatus], Field(max_length=10)] = Field(
+        default=[],
+        description="The Jobs of the run: the newest ten, the current one last.",
+        json_schema_extra=ATOMIC,
+    )
+    retry: RetryStatus | None = Field(default=None, description="What was tried again so far.")
     resolved: ResolvedStatus | None = Field(default=None, description="What the run really used.")
     progress: ProgressStatus | None = Field(default=None, description="How far the training is.")
     metrics: Annotated[list[MetricStatus], Field(max_length=64)] = Field(

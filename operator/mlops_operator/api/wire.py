@@ -62,7 +62,12 @@ Cause = Literal[
     "DiskLimitExceeded",
     "UserError",
     "DeadlineExceeded",
+    "StartDeadlineExceeded",
+    "Suspended",  # of an attempt alone: the run goes on
     "Deleted",
+    "Evicted",
+    "Preempted",
+    "NodeLost",
     "UploadFailed",
     "NoModelProduced",
     "InternalError",

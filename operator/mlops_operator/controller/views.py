@@ -54,6 +54,7 @@ def pod_view(pod: Object) -> PodView:
         reason=status.get("reason"),
         message=status.get("message"),
         deleting="deletionTimestamp" in metadata,
+        gone_by=parse_time(metadata.get("deletionTimestamp")),
         conditions={
             c["type"]: (c.get("status", ""), c.get("reason") or "", c.get("message") or "")
             for c in status.get("conditions") or []

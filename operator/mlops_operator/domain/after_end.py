@@ -20,8 +20,10 @@ def after_end(observed: ObservedRun, settings: Settings, now: datetime) -> Step:
     """Give what remains to be done."""
     run, status = observed.run, observed.run.status
     jobs = [job for job in observed.jobs.values() if job.owner_uid == run.metadata.uid]
-    keep = 0 if status.phase == "Cancelled" else settings.job_retention_seconds
-    ended_at = status.completion_time if status.phase != "Cancelled" else None
+    # A Job that was made unseen must not begin to train now.
+    at_once = status.phase == "Cancelled" or status.reason == "StartDeadlineExceeded"
+    keep = 0 if at_once else settings.job_retention_seconds
+    ended_at = None if at_once else status.completion_time
     cleaning = retention.clean(jobs, ended_at, keep, now)
     step = Step(
         status, delete_jobs=cleaning.delete, again_seconds=cleaning.again_seconds, settled=cleaning.empty

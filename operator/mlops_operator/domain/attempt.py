@@ -8,10 +8,12 @@ from datetime import datetime
 from mlops_operator.api.trainingrun import AttemptStatus, FailureStatus, TrainingRunSpec
 from mlops_operator.api.wire import ProgressReport
 from mlops_operator.domain import checkpoints, usage
+from mlops_operator.domain.causes import known_cause
 from mlops_operator.domain.live import log_tail
 from mlops_operator.domain.naming import job_name
 from mlops_operator.domain.observed import JobView, ObservedRun, PodView
 from mlops_operator.domain.outcome import Ending, Facts, is_lost
+from mlops_operator.domain.times import whole_second
 from mlops_operator.settings import Settings
 
 
@@ -26,9 +28,9 @@ class Attempt:
     report: ProgressReport | None
     facts: Facts
 
-    def updated(self, training_start_time: datetime | None) -> AttemptStatus:
-        """Give the record with the uids and the node that were seen."""
-        pod, job, report = self.pod, self.job, self.report
+    def updated(self) -> AttemptStatus:
+        """Give the record with what was seen of Job, pod and command."""
+        pod, job, report, code = self.pod, self.job, self.report, self.facts.exit_code
         recorded = checkpoints.resumed(self.recorded, report) if report is not None else self.recorded
         return recorded.model_copy(
             update={
@@ -36,10 +38,17 @@ class Attempt:
                 "pod_uid": (pod.uid if pod is not None else None) or self.recorded.pod_uid,
                 "pod_name": (pod.name if pod is not None else None) or self.recorded.pod_name,
                 "node_name": (pod.node_name if pod is not None else None) or self.recorded.node_name,
-                "training_start_time": self.recorded.training_start_time or training_start_time,
+                "training_start_time": self.recorded.training_start_time or self._training_started(),
+                "exit_code": code if code is not None else self.recorded.exit_code,
                 "usage": usage.of_attempt(self.report, self.recorded.usage),
             }
         )
+
+    def _training_started(self) -> datetime | None:
+        if self.report is not None and self.report.started_at is not None:
+            return whole_second(self.report.started_at)
+        train = self.facts.container("train")
+        return train.running_since if train is not None else None
 
     def failure(self, ended: Ending, message: str) -> FailureStatus:
         """``status.failure``."""
@@ -93,9 +102,9 @@ def _facts(
 ) -> Facts:
     job_lost = job is None or job.gone or job.deleting
     if pod is None:
-        vanished = recorded.pod_uid is not None
-        ended = job is not None and (job.failed or job.complete)
-        over, deleted = vanished or job_lost or ended, vanished or job_lost
+        # A Job keeps the pod that it failed with: where there is none, somebody deleted it.
+        deleted = recorded.pod_uid is not None or job_lost or (job is not None and job.failed)
+        over = deleted or (job is not None and job.complete)
     else:
         over = pod.gone or pod.phase in ("Succeeded", "Failed")
         deleted = is_lost(pod) or job_lost
@@ -107,6 +116,8 @@ def _facts(
         cancelled=observed.run.spec.cancel,
         over=over,
         deleted=deleted,
+        stopped_for=known_cause(recorded.cause) if recorded.cause is not None else None,
+        recorded_exit=0 if job is not None and job.complete else recorded.exit_code,
     )
 
 

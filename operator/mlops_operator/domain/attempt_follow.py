@@ -6,11 +6,26 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import ResolvedStatus, RunPhase, TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, outcome, phase, podless, progress_reading, tracking, usage, volumes
+from mlops_operator.domain import (
+    disruption,
+    live,
+    outcome,
+    phase,
+    podless,
+    progress_reading,
+    start_deadline,
+    suspension,
+    tracking,
+    unreachable,
+    usage,
+    volumes,
+)
 from mlops_operator.domain.attempt import Attempt, accelerator_text
-from mlops_operator.domain.attempt_end import cancel_deletes, end
+from mlops_operator.domain.attempt_end import End, end, stop_deletes
+from mlops_operator.domain.conditions import clip
 from mlops_operator.domain.manifest_reading import Reading, read
 from mlops_operator.domain.observed import ObservedRun
+from mlops_operator.domain.outcome import Facts
 from mlops_operator.domain.podless import Podless
 from mlops_operator.domain.step import QUEUED_GRACE_SECONDS, Step, normal, wait
 from mlops_operator.domain.times import earliest, seconds_between
@@ -22,6 +37,7 @@ IMAGE_PATIENCE_SECONDS = 10.0
 
 
 def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: datetime) -> Step:
+    """Say where the attempt is, and judge it when it has ended."""
     run = observed.run
     reading = read(observed, attempt, now)
     status = _with_attempt(run, attempt, now)
@@ -33,24 +49,30 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
         unread = progress_reading.last_word(observed, attempt, reading.state)
         if unread is not None:
             return Step(status, effects=(*reading.effects, unread))
-        return end(run, status, attempt, ended, reading=reading, settings=settings, now=now)
-    deletes = cancel_deletes(run, attempt)
-    missing = _missing_pod(observed, attempt, now)
-    waiting = _waiting(run, attempt, reading, settings, now) or missing.waiting
+        return end(observed, End(attempt, ended, reading, status), settings, now)
+    status = _with_stop(run, status, facts, now)
+    stops = run.spec.cancel or status.attempts[-1].cause is not None
+    missing = Podless() if stops else _missing_pod(observed, attempt, now)
+    waiting = _waiting(run, replace(attempt, recorded=status.attempts[-1]), reading, settings, now)
+    waiting = waiting or missing.waiting
     where = phase.derive(run.status.phase, attempt.pod, attempt.report)
     fresh = _is_fresh(run, attempt, where, waiting, now)
     effects = (*reading.effects, *missing.effects)
     if fresh > 0:
         return Step(run.status, effects=effects, again_seconds=fresh)
     step = wait(status, where, waiting) if waiting is not None else Step(normal(status, where))
-    late = until_volumes_are_late(attempt.pod, now)
     looking = progress_reading.look(observed, attempt, now)
     again = earliest(
-        step.again_seconds, reading.again_seconds, missing.again_seconds, looking.again_seconds, late
+        step.again_seconds,
+        reading.again_seconds,
+        missing.again_seconds,
+        looking.again_seconds,
+        until_volumes_are_late(attempt.pod, now),
+        unreachable.seconds_until_overdue(attempt.pod, now) or None,
     )
     return replace(
         step,
-        delete_jobs=deletes,
+        delete_jobs=stop_deletes(attempt) if stops else (),
         tracked=tuple(tracking.while_it_runs(run.status, attempt.report)),
         effects=(*effects, *looking.effects),
         again_seconds=again,
@@ -59,10 +81,25 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
 
 def _missing_pod(observed: ObservedRun, attempt: Attempt, now: datetime) -> Podless:
     """Say why the Job has no pod, where it should have one."""
-    if attempt.pod is not None or attempt.facts.deleted or observed.run.spec.cancel:
+    if attempt.pod is not None or attempt.facts.deleted:
         return Podless()
     namespace = observed.run.metadata.namespace
     return podless.look(attempt.name, namespace, attempt.recorded.start_time, observed.outcomes, now)
+
+
+def _with_stop(run: TrainingRun, status: TrainingRunStatus, facts: Facts, now: datetime) -> TrainingRunStatus:
+    """Record that the attempt is to be ended, and why: that stays so whatever the user changes meanwhile."""
+    last = status.attempts[-1]
+    known = run.model_copy(update={"status": status})
+    if last.cause is not None or run.spec.cancel:
+        return status
+    if suspension.ends_attempt(run, facts):
+        stop = {"cause": "Suspended"}
+    elif start_deadline.has_passed(known, now):
+        stop = {"cause": "StartDeadlineExceeded", "message": clip(start_deadline.message(run), 512)}
+    else:
+        return status
+    return status.model_copy(update={"attempts": [*status.attempts[:-1], last.model_copy(update=stop)]})
 
 
 def _image_is_coming(status: TrainingRunStatus, attempt: Attempt, reading: Reading, now: datetime) -> bool:
@@ -86,17 +123,12 @@ def _is_fresh(
 def _waiting(
     run: TrainingRun, attempt: Attempt, reading: Reading, settings: Settings, now: datetime
 ) -> Waiting | None:
-    namespace = run.metadata.namespace
-    if reading.waiting is not None:
-        return reading.waiting
-    if run.spec.cancel:
-        return Waiting("Cancelling", "The run is being cancelled; its pod has time to upload what it has.")
-    if attempt.facts.deleted:
-        return Waiting("Terminating", "The pod or its Job was deleted; it has time to upload what it has.")
-    if attempt.pod is None:
-        return None
+    namespace, pod = run.metadata.namespace, attempt.pod
+    ends = reading.waiting or _for_end(run, attempt, now)
+    if ends is not None or pod is None:
+        return ends
     found = for_pod(
-        attempt.pod,
+        pod,
         namespace,
         now,
         accelerator=accelerator_text(run.spec, settings),
@@ -107,20 +139,40 @@ def _waiting(
     return found
 
 
+def _for_end(run: TrainingRun, attempt: Attempt, now: datetime) -> Waiting | None:
+    """Say why the pod is being ended, or is out of reach."""
+    pod, why = attempt.pod, attempt.recorded.cause
+    if pod is not None and unreachable.is_unreachable(pod, now):
+        return unreachable.waiting(pod)
+    if run.spec.cancel:
+        return Waiting("Cancelling", "The run is being cancelled; its pod has time to upload what it has.")
+    if why == "Suspended":
+        return Waiting("Suspending", "The run is being suspended; its pod has time to upload what it has.")
+    if attempt.facts.deleted or why is not None:
+        return Waiting(
+            "Terminating", f"The pod is being ended; it has time to upload what it has.{_said(attempt)}"
+        )
+    return None
+
+
+def _said(attempt: Attempt) -> str:
+    said = disruption.said_of(attempt.pod)
+    return f" {disruption.of_pod(attempt.pod)}: {said}" if said else ""
+
+
 def _with_attempt(run: TrainingRun, attempt: Attempt, now: datetime) -> TrainingRunStatus:
     """Give the status with what is known of Job and pod, and with the live figures."""
     status, report = run.status, attempt.report
     if report is not None:
         status = live.apply(status, report, run.spec.parameters, now)
     train = attempt.facts.container("train")
-    started = status.start_time or (train.running_since if train is not None else None)
     image = train.image if train is not None and "sha256:" in train.image else None
     resolved = status.resolved or ResolvedStatus()
-    recorded = attempt.updated(training_start_time=started)
+    recorded = attempt.updated()
     others = [entry for entry in status.attempts if entry.number != recorded.number]
     return status.model_copy(
         update={
-            "start_time": started,
+            "start_time": status.start_time or recorded.training_start_time,
             "attempts": [*others, recorded],
             "usage": usage.total(status.usage, attempt.recorded.usage, recorded.usage),
             "resolved": resolved.model_copy(update={"image": image or resolved.image}),

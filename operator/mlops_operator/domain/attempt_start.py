@@ -8,8 +8,8 @@ from datetime import datetime
 
 from mlops_operator.api.trainingrun import AttemptStatus, ResolvedStatus, RunStorageStatus, TrainingRun
 from mlops_operator.domain import acceptance, masking, phase, pinning, prerequisites, resume, turn, volumes
-from mlops_operator.domain.attempt_end import cancelled_unstarted
 from mlops_operator.domain.effects import CheckSecret, Create, Failed, WorkspaceReady
+from mlops_operator.domain.halt import halted, refused
 from mlops_operator.domain.job import run_job
 from mlops_operator.domain.naming import job_name
 from mlops_operator.domain.observed import ObservedRun
@@ -20,11 +20,14 @@ from mlops_operator.domain.times import seconds_between
 from mlops_operator.domain.waiting import Waiting, name_taken
 from mlops_operator.settings import Settings
 
+# So many stay in the status.
+MAX_ATTEMPTS = 10
+
 
 def start(observed: ObservedRun, number: int, settings: Settings, now: datetime) -> Step:
     """Record the attempt and make its Job, if everything that it needs is there."""
     run = observed.run
-    kept_out = turn.kept_out(observed, settings)
+    kept_out = refused(run, settings) or turn.kept_out(observed, settings)
     if kept_out is not None:
         return kept_out
     before = run.status.resolved.datasets if run.status.resolved is not None else []
@@ -53,7 +56,7 @@ def start(observed: ObservedRun, number: int, settings: Settings, now: datetime)
     others = [entry for entry in run.status.attempts if entry.number != number]
     status = at(run.status, "Pending", "Pending", phase.NORMAL_MESSAGES["Pending"]).model_copy(
         update={
-            "attempts": [*others, AttemptStatus(number=number, start_time=now)],
+            "attempts": [*others, AttemptStatus(number=number, start_time=now)][-MAX_ATTEMPTS:],
             "storage": RunStorageStatus(uri=uri),
         }
     )
@@ -80,23 +83,30 @@ def _secret_checks(run: TrainingRun) -> Iterator[CheckSecret]:
 
 
 def make_again(observed: ObservedRun, recorded: AttemptStatus, settings: Settings, now: datetime) -> Step:
-    """Give the attempt is recorded and its Job is not there: the process ended between the two, or the POST failed."""
+    """Make the Job of an attempt that is recorded: the process ended between the two, or the POST failed."""
     run = observed.run
-    name = job_name(run.metadata.name, recorded.number)
-    if run.spec.cancel:
-        return cancelled_unstarted(run, now)
-    foreign = observed.jobs.get(name)
-    if foreign is not None and not foreign.gone:
-        return wait(run.status, "Pending", name_taken("TrainingRun", name, run.metadata.namespace))
-    refused = observed.outcomes.get(Create(run.metadata.namespace, "Job", name))
-    if isinstance(refused, Failed):
-        if not is_mended_outside(refused):
-            step = wait(run.status, "Pending", Waiting(refused.cause, f"{refused.message} {acceptance.ANEW}"))
-            return replace(step, accepted=False)
-        left = seconds_until_again(refused, now)
-        if left > 0:
-            return wait(run.status, "Pending", Waiting(refused.cause, refused.message, left))
+    held = halted(run, settings, now) or _hindered(
+        observed, job_name(run.metadata.name, recorded.number), now
+    )
+    if held is not None:
+        return held
     if recorded.start_time is not None and seconds_between(recorded.start_time, now) <= 0:
         # The write before a POST must be a real one, and times are whole seconds.
         return Step(run.status, again_seconds=1.0)
     return start(observed, recorded.number, settings, now)
+
+
+def _hindered(observed: ObservedRun, name: str, now: datetime) -> Step | None:
+    """Give the step of a run whose Job cannot be made: its name is taken, or the API server refused it."""
+    run = observed.run
+    foreign = observed.jobs.get(name)
+    if foreign is not None and not foreign.gone:
+        return wait(run.status, "Pending", name_taken("TrainingRun", name, run.metadata.namespace))
+    said = observed.outcomes.get(Create(run.metadata.namespace, "Job", name))
+    if not isinstance(said, Failed):
+        return None
+    if not is_mended_outside(said):
+        step = wait(run.status, "Pending", Waiting(said.cause, f"{said.message} {acceptance.ANEW}"))
+        return replace(step, accepted=False)
+    left = seconds_until_again(said, now)
+    return wait(run.status, "Pending", Waiting(said.cause, said.message, left)) if left > 0 else None

@@ -141,8 +141,24 @@ ROWS: tuple[Row, ...] = (
     ),
     _waiting("Cancelling", "The run was cancelled; it has time to upload what it has.", "Nothing."),
     _waiting(
-        "Terminating", "Its pod or Job was deleted; it has time to upload what it has.", "Nothing."
+        "Terminating",
+        "Its pod was deleted, or is taken away; it has time to upload what it has.",
+        "Nothing: another attempt follows.",
     ),
+    _waiting(
+        "NodeUnreachable",
+        "The pod's node does not answer, so the pod may still be running.",
+        "Bring the node back, delete its Node object, or taint it as out of service; the message has the commands.",
+    ),
+    _waiting(
+        "BackOff",
+        "An attempt failed or was disrupted; the next one begins at the time that the message gives.",
+        "Nothing, or mend what the message says.",
+    ),
+    _waiting(
+        "Suspending", "`spec.suspend` was set; its pod has time to upload what it has.", "Nothing."
+    ),
+    _waiting("Suspended", "`spec.suspend` is set, and nothing runs.", "Set it to false to go on."),
     # --- why it is not accepted -----------------------------------------------------------------------------------
     _not_accepted(
         "UnknownAcceleratorClass",
@@ -270,6 +286,7 @@ ROWS: tuple[Row, ...] = (
         "A file of the dataset is not the one of its snapshot.",
         "Restore it, or make a new version of the dataset.",
     ),
+    _user("Suspended", "Of an attempt alone: `spec.suspend` was set.", "Set it to false to go on."),
     _user("Cancelled", "`spec.cancel` was set.", "Nothing: what was written is kept."),
     _platform("StorageDenied", "S3 refused the credentials.", "The Secret, or the bucket's policy."),
     _platform("StorageUnavailable", "S3 did not answer for minutes.", "The S3 server, or the network."),
@@ -282,9 +299,29 @@ ROWS: tuple[Row, ...] = (
         "The message says which file and why.",
     ),
     _platform(
+        "StartDeadlineExceeded",
+        "The training did not start within `spec.startDeadlineSeconds`.",
+        "The message says what it waited for last.",
+    ),
+    _platform(
         "Deleted",
-        "The pod or Job was deleted or lost before the end.",
-        "Apply the run again under a new name.",
+        "The pod or Job was deleted by somebody before the end.",
+        "Nothing: another attempt follows, ten times in a row at most.",
+    ),
+    _platform(
+        "Evicted",
+        "The pod was evicted: by a drain, or as its node ran short of something.",
+        "Nothing: another attempt follows, ten times in a row at most.",
+    ),
+    _platform(
+        "Preempted",
+        "A pod of higher priority took its place.",
+        "Nothing: another attempt follows, ten times in a row at most.",
+    ),
+    _platform(
+        "NodeLost",
+        "The node was lost, shut down or deleted.",
+        "Nothing: another attempt follows, ten times in a row at most.",
     ),
     _platform(
         "InternalError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, registration, tracking
+from mlops_operator.domain import live, registration, suspension, tracking
 from mlops_operator.domain.conditions import as_claim, clip, find, of_run, settle
 from mlops_operator.domain.plan import Event, Object, Plan
 from mlops_operator.domain.step import Step
@@ -19,14 +19,21 @@ def conclude(run: TrainingRun, step: Step, now: datetime) -> Plan:
     if status.phase is not None:
         claims = of_run(status.phase, status.reason or "", status.message or "", accepted=step.accepted)
         kept = find(before.conditions, registration.CONDITION)
-        extra = step.claim or (as_claim(kept) if kept is not None else None)
+        extra = [
+            suspension.claim(run, status.phase),
+            step.claim or (as_claim(kept) if kept is not None else None),
+        ]
         generation = run.metadata.generation
         status = status.model_copy(
             update={
                 "observed_generation": generation,
                 "conditions": settle(
                     before.conditions,
-                    [*claims, *([extra] if extra else []), *tracking.settled(before, step.tracked)],
+                    [
+                        *claims,
+                        *(claim for claim in extra if claim is not None),
+                        *tracking.settled(before, step.tracked),
+                    ],
                     generation,
                     now,
                 ),

@@ -79,6 +79,8 @@ def of_run(phase: str, reason: str, message: str, *, accepted: bool) -> list[Cla
     ]
     if phase == "Succeeded":
         return [*claims, Claim("Complete", "True", reason, message), *kstatus("Ready", reason, message)]
+    if phase == "Suspended":
+        return [*claims, Claim("Ready", "False", reason, message)]
     if phase in ("Failed", "Cancelled"):
         return [*claims, Claim("Failed", "True", reason, message), *kstatus("Failed", reason, message)]
     return [*claims, *kstatus("InProgress" if accepted else "Failed", reason, message)]

@@ -44,7 +44,7 @@ class CheckSecret(Effect):
 class ReadRunManifest(Effect):
     """Read a run's manifest and see whether its files are there.
 
-    ``moment`` says what made us look: a read for a later moment is other work, so its outcome was read after it.
+    ``moment`` says what made us look, with the attempt's number: a read for a later moment is other work, so its outcome was read after it.
     """
 
     run_name: str

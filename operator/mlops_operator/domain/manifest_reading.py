@@ -51,16 +51,18 @@ def moment(attempt: Attempt) -> str | None:
 
 def read(observed: ObservedRun, attempt: Attempt, now: datetime) -> Reading:
     """Say what is known of the run's manifest."""
-    run = observed.run.metadata
+    run, number = observed.run.metadata, attempt.recorded.number
     when = moment(attempt)
     for earlier in (*MOMENTS, when or ""):
-        known = observed.outcomes.get(ReadRunManifest(run.namespace, run.name, run.uid, earlier))
+        known = observed.outcomes.get(
+            ReadRunManifest(run.namespace, run.name, run.uid, f"{number}:{earlier}")
+        )
         # What was verified once stays so: it is written once.
         if isinstance(known, RunManifestRead) and known.manifest is not None and known.files_verified:
             return Reading(Manifest.VERIFIED, known.manifest, known.digest)
     if when is None or not needs_manifest(attempt.facts):
         return Reading()
-    effect = ReadRunManifest(run.namespace, run.name, run.uid, when)
+    effect = ReadRunManifest(run.namespace, run.name, run.uid, f"{number}:{when}")
     outcome_now = observed.outcomes.get(effect)
     if isinstance(outcome_now, RunManifestRead):
         return Reading(Manifest.ABSENT)

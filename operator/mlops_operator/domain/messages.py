@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from mlops_operator.api.trainingrun import TrainingRun
-from mlops_operator.domain import resources
+from mlops_operator.api.trainingrun import RetryStatus, TrainingRun, TrainingRunStatus
+from mlops_operator.domain import resources, start_deadline
 from mlops_operator.domain.outcome import Ending, Facts
 from mlops_operator.settings import Settings
 
 LOG_HINT = "See status.failure.logTail, and the whole log in the bucket (status.attempts[].logs)."
+PLAIN = {
+    "Succeeded": "The training has succeeded; its files are in the bucket and verified.",
+    "Cancelled": "The run was cancelled (spec.cancel); what it had written is kept in the bucket.",
+    "Suspended": "The attempt was ended as the run was suspended (spec.suspend); what it had written is kept.",
+}
+DISRUPTED = {
+    "Deleted": "The pod of the run or its Job was deleted",
+    "Evicted": "The pod of the run was evicted",
+    "Preempted": "The pod of the run made room for one of higher priority",
+    "NodeLost": "The pod of the run was lost with its node",
+}
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 SIGNAL_BASE = 128
 NO_SPACE = "No space left on device"
@@ -16,11 +27,9 @@ NO_SPACE = "No space left on device"
 def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings) -> str:
     """Give the message of ``status.failure``, or of a success."""
     said = (ending.said or "").strip()
+    if ending.cause in PLAIN:
+        return PLAIN[ending.cause]
     match ending.cause:
-        case "Succeeded":
-            text = "The training has succeeded; its files are in the bucket and verified."
-        case "Cancelled":
-            text = "The run was cancelled (spec.cancel); what it had written is kept in the bucket."
         case "OOMKilled":
             text = _out_of_memory(ending, run, settings)
         case "DiskLimitExceeded":
@@ -29,9 +38,11 @@ def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings
             text = _too_late(run.spec.deadline_seconds, said)
         case "UserError":
             text = _user_error(facts.exit_code, run, said) + _full_disk(facts)
-        case "Deleted":
+        case "StartDeadlineExceeded":
+            text = run.status.attempts[-1].message or start_deadline.message(run)
+        case "Deleted" | "Evicted" | "Preempted" | "NodeLost":
             why = f" ({said})" if said else ""
-            text = f"The pod of the run was deleted, evicted or lost with its node before the end{why}. What was uploaded until then is kept. Apply the run again under a new name."
+            text = f"{DISRUPTED[ending.cause]} before the end{why}. What was uploaded until then is kept."
         case "UploadFailed":
             why = said or "the agent ended without a verified manifest in the bucket."
             text = f"The training ended, but its files could not be stored: {why}"
@@ -45,6 +56,18 @@ def _full_disk(facts: Facts) -> str:
     if facts.training is None or NO_SPACE not in facts.training.log_tail:
         return ""
     return f" Its last lines say {NO_SPACE!r}: a volume was full. spec.pod.scratch and spec.pod.volumes give room, spec.pod.sharedMemory that of /dev/shm."
+
+
+def of_tries(ending: Ending, status: TrainingRunStatus, run: TrainingRun) -> str:
+    """Say why a run that has failed is not tried again, where that is not plain."""
+    tally, last = status.retry or RetryStatus(), status.attempts[-1]
+    if ending.cause in DISRUPTED and last.exit_code == 0:
+        return " The command had ended with code 0 and is not run again. Apply the run under a new name."
+    if ending.cause in DISRUPTED:
+        return f" That happened {tally.disruptions + 1} times in a row, so it is not tried again."
+    if tally.failures:
+        return f" It was tried {tally.failures + 1} times (spec.retry.limit: {run.spec.retry.limit})."
+    return ""
 
 
 def _too_late(seconds: int | None, said: str) -> str:

@@ -42,6 +42,7 @@ class PodView:
     reason: str | None = None
     message: str | None = None
     deleting: bool = False
+    gone_by: datetime | None = None  # where it is being deleted: when its grace ends
     gone: bool = False
     conditions: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)  # type: status, reason, message
     init: tuple[ContainerView, ...] = ()

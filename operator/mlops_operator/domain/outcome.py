@@ -13,14 +13,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from mlops_operator.api.wire import Cause, TerminationReport, TrainingExit
-from mlops_operator.domain import eviction
+from mlops_operator.domain import disruption, eviction
 from mlops_operator.domain.causes import side_of
 from mlops_operator.domain.observed import ContainerView, PodView
 
-# What becomes of pods that their node or Kubernetes took away.
-LOST_REASONS = frozenset(
-    {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "NodeAffinity"}
-)
 SIGKILL_EXIT = 137
 OWN_FAILURE_EXIT = 125  # of the entrypoint, not of the command
 
@@ -43,6 +39,10 @@ class Facts:
         The pod has ended or is gone: nothing further can come from it.
     deleted
         Pod or Job were deleted, evicted, or lost with their node.
+    stopped_for
+        The operator ends the attempt, for this cause.
+    recorded_exit
+        The command's exit code as it was recorded, perhaps by an operator before this one.
     """
 
     pod: PodView | None = None
@@ -52,6 +52,8 @@ class Facts:
     cancelled: bool = False
     over: bool = False
     deleted: bool = False
+    stopped_for: Cause | None = None
+    recorded_exit: int | None = None
     manifest: Manifest = Manifest.UNKNOWN
 
     def container(self, name: str) -> ContainerView | None:
@@ -63,7 +65,8 @@ class Facts:
         train = self.container("train")
         if self.training is not None:
             return self.training.exit_code
-        return train.exit_code if train is not None else None
+        seen = train.exit_code if train is not None else None
+        return seen if seen is not None else self.recorded_exit
 
     @property
     def staging_failure(self) -> TerminationReport | None:
@@ -109,10 +112,7 @@ def read_report(container: ContainerView) -> TerminationReport:
 
 def is_lost(pod: PodView | None) -> bool:
     """Whether a pod was deleted, evicted, or lost with its node."""
-    if pod is None:
-        return False
-    disrupted = pod.conditions.get("DisruptionTarget", ("", "", ""))[0] == "True"
-    return pod.gone or pod.deleting or disrupted or (pod.reason or "") in LOST_REASONS
+    return pod is not None and disruption.of_pod(pod) is not None
 
 
 def was_out_of_memory(facts: Facts) -> bool:
@@ -132,7 +132,7 @@ def is_decidable(facts: Facts) -> bool:
     """Whether the attempt has come to an end: nothing that may still come changes its outcome."""
     if facts.over:
         return True
-    if facts.deleted or facts.cancelled:
+    if facts.deleted or facts.cancelled or facts.stopped_for is not None:
         return False  # the sidecar uploads what it can; wait until the pod is gone
     train = facts.container("train")
     failed = train is not None and bool(train.exit_code)
@@ -162,8 +162,8 @@ def _without_manifest(facts: Facts) -> Iterator[Ending]:
     """Give the rows that hold; the first one counts."""
     training, code, staging = facts.training, facts.exit_code, facts.staging_failure
     stopped = training is None or training.terminated or code == 0
-    if facts.cancelled and stopped:
-        yield Ending("Cancelled")
+    if stopped:
+        yield from _ended_by_us(facts)
     if exceeded := eviction.own_limit(facts.pod):
         yield Ending("DiskLimitExceeded", "train", exceeded)
     if training is not None and training.deadline_exceeded and code != 0:
@@ -173,7 +173,7 @@ def _without_manifest(facts: Facts) -> Iterator[Ending]:
     if was_out_of_memory(facts):
         yield Ending("OOMKilled", "train")
     if facts.deleted and stopped:
-        yield Ending("Deleted", said=_fate(facts.pod))
+        yield Ending(disruption.of_pod(facts.pod) or "Deleted", said=disruption.said_of(facts.pod))
     if training is None and facts.pod is not None and facts.pod.reason == "DeadlineExceeded":
         yield Ending("DeadlineExceeded", "train", facts.pod.message)
     if code == 0:
@@ -181,6 +181,13 @@ def _without_manifest(facts: Facts) -> Iterator[Ending]:
     if code is None or (training is None and code == OWN_FAILURE_EXIT):
         yield _unknown(facts)
     yield Ending("UserError", "train", _said_by_train(facts))
+
+
+def _ended_by_us(facts: Facts) -> Iterator[Ending]:
+    if facts.cancelled:
+        yield Ending("Cancelled")
+    if facts.stopped_for is not None and facts.exit_code != 0:
+        yield Ending(facts.stopped_for)
 
 
 def _not_stored(facts: Facts) -> Ending:
@@ -201,16 +208,9 @@ def _unknown(facts: Facts) -> Ending:
     if agent is not None and agent.exit_code:
         found = read_report(agent)
         return Ending(found.cause, "agent", found.message)
-    return Ending("InternalError", said=_said_by_train(facts) or _fate(facts.pod))
+    return Ending("InternalError", said=_said_by_train(facts) or disruption.said_of(facts.pod))
 
 
 def _said_by_train(facts: Facts) -> str | None:
     train = facts.container("train")
     return train.terminated_message if train is not None else None
-
-
-def _fate(pod: PodView | None) -> str | None:
-    if pod is None:
-        return None
-    _, reason, message = pod.conditions.get("DisruptionTarget", ("", "", ""))
-    return ": ".join(text for text in (pod.reason or reason, pod.message or message) if text) or None

@@ -107,12 +107,16 @@ def identity(run: TrainingRun, attempt: int) -> RunIdentity:
 def stage_in_order(
     run: TrainingRun, attempt: int, workspace: WorkspaceReady, datasets: Sequence[StagedDataset]
 ) -> StageInOrder:
-    """Build the order for stage-in; ``spec`` is for the record."""
+    """Build the order for stage-in; ``spec`` is for the record. Every attempt trains the commit of the first."""
     source = run.spec.source
+    git = source.git if source is not None else None
+    commit = run.status.resolved.commit if run.status.resolved is not None else None
+    if git is not None and commit is not None:
+        git = git.model_copy(update={"ref": commit})
     return StageInOrder(
         run=identity(run, attempt),
         bucket=workspace.bucket,
-        git=source.git if source is not None else None,
+        git=git,
         inline_files=dict(source.inline.files) if source is not None and source.inline is not None else {},
         datasets=list(datasets),
         parameters=run.spec.parameters,

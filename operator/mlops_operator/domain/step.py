@@ -47,6 +47,6 @@ def wait(status: TrainingRunStatus, where: RunPhase, waiting: Waiting) -> Step:
     """Give the step of a run that waits, and says for what."""
     return Step(
         at(status, where, waiting.reason, waiting.message),
-        warn=waiting.reason not in ("Cancelling", "Terminating"),
+        warn=waiting.reason not in ("Cancelling", "Suspending", "Terminating"),
         again_seconds=waiting.again_seconds,
     )

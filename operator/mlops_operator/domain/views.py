@@ -69,6 +69,7 @@ def pod_view(obj: Mapping[str, Any], gone: bool = False) -> PodView:
         reason=_text(status.get("reason")) or None,
         message=_text(status.get("message")) or None,
         deleting=metadata.get("deletionTimestamp") is not None,
+        gone_by=parse_time(metadata.get("deletionTimestamp")),
         gone=gone,
         conditions={
             _text(c.get("type")): (_text(c.get("status")), _text(c.get("reason")), _text(c.get("message")))

@@ -16,7 +16,7 @@ from mlops_operator.api.trainingrun import FIXED_FIELDS
 from tests.unit.api.crd_schema import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[3]
-CHANGEABLE = {"cancel", "displayName", "archived", "ttlSecondsAfterFinished"}
+CHANGEABLE = {"cancel", "suspend", "displayName", "archived", "ttlSecondsAfterFinished"}
 
 
 def members(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -93,7 +93,7 @@ def test_an_attempt_keeps_what_it_went_on_from() -> None:
     resumed = {"trainingRun": "wine", "uid": "u", "attempt": 1, "name": "c-9", "digest": "sha256:0"}
     report = report_of(resumed=resumed, skipped_checkpoints=["x" * 900] * 20)
     attempt = Attempt(AttemptStatus(number=2), "wine-2", None, None, report, Facts())
-    updated = attempt.updated(None)
+    updated = attempt.updated()
     assert updated.resumed_from is not None
     assert updated.resumed_from.name == "c-9"
     assert updated.skipped_checkpoints is not None

@@ -26,6 +26,7 @@ from mlops_operator.settings import Settings
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 UID = "0a1b2c3d-1"
+METADATA = {"name": "wine", "namespace": "ws-a", "uid": UID, "creationTimestamp": "2026-02-28T00:00:00Z"}
 TEXTS = st.sampled_from(
     ["", "OOMKilled", "Error", "ImagePullBackOff", "x" * 5000, '{"cause":"StorageFull","message":"m"}']
 )
@@ -108,15 +109,22 @@ REPORTS = st.builds(
     st.sampled_from([None, 0, 1, 137]),
 )
 STATUSES: st.SearchStrategy[dict[str, Any]] = st.builds(
-    lambda phase, attempts: {"phase": phase, "attempts": attempts},
-    st.sampled_from([None, "Pending", "Queued", "Running", "Uploading", "Succeeded", "Failed"]),
+    lambda phase, attempts, retry: {"phase": phase, "attempts": attempts, "retry": retry},
+    st.sampled_from([None, "Pending", "Queued", "Running", "Uploading", "Suspended", "Succeeded", "Failed"]),
     st.sampled_from(
         [
             [],
             [{"number": 1}],
             [{"number": 1, "jobUID": "job-1", "podUID": "pod-1"}],
             [{"number": 1, "jobUID": "job-0"}],
+            [{"number": 1, "jobUID": "job-1", "podUID": "pod-1", "cause": "Suspended"}],
+            [{"number": 1, "jobUID": "job-1", "cause": "Odd"}],
+            [{"number": 1, "jobUID": "job-0", "cause": "Evicted", "endTime": "2026-02-28T23:00:00Z"}],
+            [{"number": 1, "jobUID": "job-1", "podUID": "pod-1", "endTime": "2026-03-01T00:00:00Z"}],
         ]
+    ),
+    st.sampled_from(
+        [None, {"failures": 1, "disruptions": 9}, {"failures": 9, "nextTime": "2026-03-01T00:00:07Z"}]
     ),
 )
 FAILED = st.builds(
@@ -131,7 +139,14 @@ READS: st.SearchStrategy[Outcome] = FAILED | st.just(RunManifestRead(NOW, None))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     STATUSES,
-    st.booleans(),
+    st.fixed_dictionaries(
+        {
+            "cancel": st.booleans(),
+            "suspend": st.booleans(),
+            "startDeadlineSeconds": st.sampled_from([None, 1, 10**6]),
+            "retry": st.sampled_from([{}, {"sides": ["User", "Platform"], "limit": 9}]),
+        }
+    ),
     st.none() | JOBS,
     st.none() | PODS,
     st.none() | REPORTS,
@@ -139,14 +154,18 @@ READS: st.SearchStrategy[Outcome] = FAILED | st.just(RunManifestRead(NOW, None))
     READS,
 )
 def test_any_observation_gives_a_plan(  # noqa: PLR0917 - given by hypothesis
-    status: dict[str, Any], cancel: bool, job: Any, pod: Any, report: Any, refused: Any, read: Outcome
+    status: dict[str, Any],
+    asked: dict[str, Any],
+    job: Any,
+    pod: Any,
+    report: Any,
+    refused: Any,
+    read: Outcome,
 ) -> None:
-    spec = {"image": "x", "command": ["y"], "cancel": cancel, "outputs": {"model": {"name": "wine"}}}
-    run = TrainingRun.from_object(
-        {"metadata": {"name": "wine", "namespace": "ws-a", "uid": UID}, "spec": spec, "status": status}
-    )
+    spec = {"image": "x", "command": ["y"], **asked, "outputs": {"model": {"name": "wine"}}}
+    run = TrainingRun.from_object({"metadata": METADATA, "spec": spec, "status": status})
     outcomes: dict[Any, Outcome] = {
-        ReadRunManifest("ws-a", "wine", UID, moment): read
+        ReadRunManifest("ws-a", "wine", UID, f"1:{moment}"): read
         for moment in ("pod-ended", "training-ended", "done")
     }
     if refused is not None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_operator.api.trainingrun import ENDED
-from tests.unit.domain.world import UID, Fate, World
+from tests.unit.domain.world import SPEC, UID, Fate, Object, World
 
 
 def seeded(seed: int) -> Random:
@@ -21,9 +21,17 @@ FATES = st.builds(
     exit_code=st.sampled_from((0, 0, 0, 1)),
     produces_model=st.sampled_from((True, True, True, False)),
     cancel=st.sampled_from((False, False, True)),
-    delete_pod=st.sampled_from((False, False, True)),
-    delete_job=st.sampled_from((False, False, True)),
+    disruptions=st.integers(0, 3),
+    suspends=st.integers(0, 2),
+    stagings_fail=st.integers(0, 4),
     storage_fails=st.integers(0, 3),
+)
+RETRIES = st.fixed_dictionaries(
+    {
+        "limit": st.integers(0, 2),
+        "backoffSeconds": st.sampled_from((1, 10)),
+        "sides": st.sampled_from((["Platform"], ["Platform", "User"], [])),
+    }
 )
 
 
@@ -31,10 +39,17 @@ def check(world: World) -> None:
     """Hold the end to what must be true of it."""
     status = world.status
     assert status.phase in ENDED
-    assert world.job_creates <= 1, "one Job at most"
-    assert world.trainings <= 1, "no training begins twice"
+    limit = (world.run["spec"].get("retry") or {}).get("limit", 2)
+    bound = 1 + limit + world.disruptions + world.suspends
+    assert world.highest <= bound, "as many attempts as there were reasons for"
+    assert world.job_creates <= bound + world.disruptions, (
+        "one Job for each; another where one was deleted unseen"
+    )
+    assert world.trainings <= world.job_creates
     assert (status.phase == "Succeeded") == (world.manifest is not None), "the manifest decides"
-    assert len(status.attempts) <= 1
+    assert all(attempt.end_time is not None and attempt.cause for attempt in status.attempts)
+    assert all(attempt.counted is not None for attempt in status.attempts[:-1])
+    assert sum(bool(attempt.counted) for attempt in status.attempts) <= 1 + limit
     assert not world.jobs, "its Job is cleaned away"
     assert status.completion_time is not None
     assert status.recorded is not None
@@ -53,9 +68,9 @@ def check(world: World) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.randoms(use_true_random=False), FATES, st.integers(0, 50))
-def test_every_history_ends_right(random: Random, fate: Fate, steps: int) -> None:
-    world = World(random, fate)
+@given(st.randoms(use_true_random=False), FATES, RETRIES, st.integers(0, 90))
+def test_every_history_ends_right(random: Random, fate: Fate, retry: Object, steps: int) -> None:
+    world = World(random, fate, {**SPEC, "retry": retry})
     for _ in range(steps):
         world.disturb()
     world.settle()

@@ -74,8 +74,9 @@ class Fate:
     exit_code: int = 0
     produces_model: bool = True
     cancel: bool = False
-    delete_pod: bool = False
-    delete_job: bool = False
+    disruptions: int = 0  # pods and Jobs deleted, evicted, or lost with their node
+    suspends: int = 0  # so many times suspended, and resumed
+    stagings_fail: int = 0  # so many stage-ins are refused by the storage first
     storage_fails: int = 0  # so many reads and claims fail first
 
 
@@ -117,10 +118,14 @@ class World:
         self.manifest: RunManifest | None = None
         self.claims: dict[str, str] = {}
         self.history: Object = {}
-        self.stage = "none"  # of the pod
+        self.stages: dict[str, str] = {}  # of each pod
+        self.unreachable: set[str] = set()  # pods whose node does not answer
         self.sequence = 0
         self.job_creates = 0
+        self.disruptions = 0
+        self.suspends = 0
         self.trainings = 0
+        self.highest = 0  # number of an attempt
         self.writes: list[Object] = []
         self.live_writes = 0
         self.crashes = 0
@@ -163,9 +168,7 @@ class World:
         if plan.status is not None:
             status = TrainingRunStatus.model_validate(plan.status)
             before = observed.run.status
-            assert [a.number for a in status.attempts][: len(before.attempts)] == [
-                a.number for a in before.attempts
-            ]
+            check_numbers(before, status)
             assert before.phase not in ENDED or status.phase == before.phase, (
                 "an ended run is never judged again"
             )
@@ -225,6 +228,7 @@ class World:
     def _create_job(self, job: Object) -> None:
         name = job["metadata"]["name"]
         if name not in self.jobs:
+            self.check_start(name)
             self.job_creates += 1
             self.uids += 1
             created = {**copy.deepcopy(job), "status": {}}
@@ -290,27 +294,28 @@ class World:
 
     def report(self) -> None:
         """Let the agent's report arrive; an older one after a newer one is dropped."""
-        report = self._report()
-        if report is not None:
+        report, known = self._report(), self.memory.progress
+        if report is not None and (known is None or report.run.attempt >= known.run.attempt):
             self.memory.progress = report
 
     def _report(self) -> ProgressReport | None:
         stages = ("training", "trained", "uploaded", "acknowledged")
-        if self.stage not in stages or not self.pods:
+        speaking = [uid for uid in self.pods if self.stages[uid] in stages and uid not in self.unreachable]
+        if not speaking:
             return None
         self.sequence += 1
-        pod = next(iter(self.pods.values()))
-        ended = self.stage != "training"
+        uid = self.random.choice(speaking)
+        ended, pod = self.stages[uid] != "training", self.pods[uid]
         return ProgressReport(
             run=self._identity(pod),
-            pod_uid=pod["metadata"]["uid"],
+            pod_uid=uid,
             sequence=self.sequence,
             phase="Uploading" if ended else "Running",
             started_at=START + timedelta(seconds=5),
             step=self.random.randrange(4),
             training=self._training() if ended else None,
             manifest_digest="sha256:m" if self.manifest is not None else None,
-            failure=self._failure() if self.stage == "acknowledged" else None,
+            failure=self._failure() if self.stages[uid] == "acknowledged" else None,
         )
 
     def _failure(self) -> TerminationReport | None:
@@ -335,23 +340,27 @@ class World:
     # --- Kubernetes -----------------------------------------------------------------------------------------
 
     def kubelet(self) -> None:
-        """Bring Jobs and pods one step on."""
+        """Bring a Job or a pod one step on."""
         for name, job in list(self.jobs.items()):
             if not job.get("podMade"):
                 job["podMade"] = True
                 self._make_pod(name, job)
                 return
-        for uid, pod in list(self.pods.items()):
-            if pod["metadata"].get("deletionTimestamp"):
-                self._finish_deleted(uid, pod)
-            else:
-                self._advance(pod)
+        if not self.pods:
             return
+        uid = self.random.choice(list(self.pods))
+        pod = self.pods[uid]
+        if uid in self.unreachable:
+            self._advance(uid, copy.deepcopy(pod))  # it goes on, and nobody hears of it
+        elif pod["metadata"].get("deletionTimestamp"):
+            self._finish_deleted(uid, pod)
+        else:
+            self._advance(uid, pod)
 
     def _make_pod(self, name: str, job: Object) -> None:
         self.uids += 1
         uid = f"pod-{self.uids}"
-        self.stage = "created"
+        self.stages[uid] = "created"
         self.pods[uid] = {
             "metadata": {
                 "name": f"{name}-abcde",
@@ -363,7 +372,7 @@ class World:
             "status": {"phase": "Pending"},
         }
 
-    def _advance(self, pod: Object) -> None:
+    def _advance(self, uid: str, pod: Object) -> None:
         status = pod["status"]
         after = {
             "created": "scheduled",
@@ -373,19 +382,40 @@ class World:
             "uploaded": "acknowledged",
             "acknowledged": "ended",
         }
-        self.stage = after.get(self.stage, self.stage)
-        if self.stage == "scheduled":
+        stage = self.stages[uid] = after.get(self.stages[uid], self.stages[uid])
+        if stage == "scheduled":
             pod["spec"]["nodeName"] = "node-1"
             status["conditions"] = [{"type": "PodScheduled", "status": "True"}]
-        elif self.stage == "training":
-            self.trainings += 1
-            status["phase"] = "Running"
-            status["containerStatuses"] = [_container("train", {"running": {"startedAt": _text(self.now)}})]
-        elif self.stage == "uploaded":
+        elif stage == "training":
+            self._stage_in(uid, pod)
+        elif stage == "uploaded":
             if self.fate.exit_code == 0 and self.fate.produces_model:
                 self._write_manifest(pod)
-        elif self.stage == "ended" and status["phase"] == "Running":
+        elif stage == "ended" and status["phase"] == "Running":
             self._end_pod(pod)
+
+    def _stage_in(self, uid: str, pod: Object) -> None:
+        """Begin to train, unless stage-in refuses."""
+        refused = None
+        if self.manifest is not None:
+            refused = "InternalError"
+        elif self.fate.stagings_fail > 0:
+            self.fate.stagings_fail -= 1
+            refused = "StorageDenied"
+        if refused is not None:
+            self.stages[uid] = "ended"
+            report = TerminationReport(cause=refused, message="no").model_dump_json(by_alias=True)
+            ended = {"exitCode": 1, "reason": "Error", "message": report}
+            pod["status"]["initContainerStatuses"] = [_container("stage-in", {"terminated": ended})]
+            pod["status"]["phase"] = "Failed"
+            self._end_job(pod, "Failed")
+            return
+        others = [self.stages[other] for other in self.pods if other != uid]
+        assert all(stage == "ended" for stage in others), "nothing runs twice at once"
+        self.trainings += 1
+        pod["status"]["phase"] = "Running"
+        running = {"running": {"startedAt": _text(self.now)}}
+        pod["status"]["containerStatuses"] = [_container("train", running)]
 
     def _write_manifest(self, pod: Object) -> None:
         model = ModelDescription(
@@ -404,25 +434,50 @@ class World:
         }
         pod["status"]["containerStatuses"] = [_container("train", {"terminated": ended})]
         pod["status"]["phase"] = "Succeeded" if code == 0 else "Failed"
-        for job in self.jobs.values():
-            kind = "Complete" if code == 0 else "Failed"
+        self._end_job(pod, "Complete" if code == 0 else "Failed")
+
+    def _end_job(self, pod: Object, kind: str) -> None:
+        job = self.jobs.get(pod["metadata"]["labels"]["job-name"])
+        if job is not None:
             condition = {"type": kind, "status": "True", "lastTransitionTime": _text(self.now)}
             job["status"] = {"conditions": [condition]}
 
     def _finish_deleted(self, uid: str, pod: Object) -> None:
         """End a pod within its grace: a finished training may still be uploaded, or may not."""
-        if self.stage == "trained" and self.fate.exit_code == 0 and self.random.random() < 0.5:
+        stored = self.fate.exit_code == 0 and self.fate.produces_model
+        if self.stages[uid] == "trained" and stored and self.random.random() < 0.5:
             self._write_manifest(pod)
-        self.stage = "gone"
+        self._remove(uid, pod)
+
+    def _remove(self, uid: str, pod: Object) -> None:
+        self.stages[uid] = "gone"
+        self.unreachable.discard(uid)
         del self.pods[uid]
-        for job in self.jobs.values():
-            condition = {"type": "Failed", "status": "True", "lastTransitionTime": _text(self.now)}
-            job["status"] = {"conditions": [condition]}
+        self._end_job(pod, "Failed")
 
     def _delete_job(self, name: str) -> None:
         del self.jobs[name]
         for pod in self.pods.values():
-            pod["metadata"]["deletionTimestamp"] = _text(self.now)
+            if pod["metadata"]["labels"]["job-name"] == name:
+                self._delete_pod(pod)
+
+    def _delete_pod(self, pod: Object) -> None:
+        # Of a pod that has ended the time of deletion may move.
+        pod["metadata"]["deletionTimestamp"] = _text(self.now + timedelta(seconds=60))
+
+    def check_start(self, name: str) -> None:
+        """Hold what must be true when the operator makes a Job that is not there."""
+        number = int(name.rsplit("-", 1)[1])
+        attempts = self.status.attempts
+        assert attempts[-1].number == number, "it is recorded first"
+        living = [uid for uid in self.pods if self.stages[uid] != "ended"]
+        assert not living, "nothing runs twice at once"
+        assert all(a.exit_code != 0 for a in attempts), "what ended with 0 is never run again"
+        if number > self.highest:
+            assert self.manifest is None, "nothing is run again after its end"
+        assert number in (self.highest, self.highest + 1)
+        assert not self.run["spec"].get("suspend") or self.memory.run != self.run, "nothing starts suspended"
+        self.highest = number
 
     # --- what befalls it ------------------------------------------------------------------------------------
 
@@ -433,14 +488,46 @@ class World:
             self.run["spec"]["cancel"] = True
             self.run["metadata"]["generation"] += 1
             self._touch(self.run)
-        elif self.fate.delete_pod and self.pods:
-            self.fate.delete_pod = False
-            for pod in self.pods.values():
-                pod["metadata"]["deletionTimestamp"] = _text(self.now)
-        elif self.fate.delete_job and self.pods:
-            self.fate.delete_job = False
-            for name in list(self.jobs):
+        elif self.fate.suspends and self.random.random() < 0.7:
+            suspended = not self.run["spec"].get("suspend")
+            self.fate.suspends -= not suspended
+            self.suspends += suspended
+            self._set_suspend(suspended)
+        elif self.fate.disruptions and self.pods:
+            self.fate.disruptions -= 1
+            self.disruptions += 1
+            self._disrupt()
+
+    def _set_suspend(self, suspended: bool) -> None:
+        self.run["spec"]["suspend"] = suspended
+        self.run["metadata"]["generation"] += 1
+        self._touch(self.run)
+
+    def _disrupt(self) -> None:
+        uid = self.random.choice(list(self.pods))
+        pod = self.pods[uid]
+        kind = self.random.choice(("pod", "job", "evicted", "preempted", "lost"))
+        if kind == "job":
+            name = pod["metadata"]["labels"]["job-name"]
+            if name in self.jobs:
                 self._delete_job(name)
+            return
+        self._delete_pod(pod)
+        reasons = {
+            "evicted": "EvictionByEvictionAPI",
+            "preempted": "PreemptionByScheduler",
+            "lost": "DeletionByTaintManager",
+        }
+        if kind in reasons:
+            target = {"type": "DisruptionTarget", "status": "True", "reason": reasons[kind]}
+            pod["status"].setdefault("conditions", []).append(target)
+        if kind == "lost" and self.stages[uid] != "ended":
+            self.unreachable.add(uid)
+
+    def collect_garbage(self) -> None:
+        """Remove a pod whose node is gone for good."""
+        for uid in sorted(self.unreachable):
+            self._remove(uid, self.pods[uid])
 
     def disturb(self) -> None:
         """Do one random thing."""
@@ -458,6 +545,7 @@ class World:
             self.reconcile,
             self.user_acts,
             self.killed,
+            self.collect_garbage,
         )
         self.random.choice(acts)()
 
@@ -467,11 +555,15 @@ class World:
             self.reconcile(crash_after=self.random.randrange(4))
         self.restart()
 
-    def settle(self, rounds: int = 150) -> None:
+    def settle(self, rounds: int = 400) -> None:
         """Let everything come to rest without further disturbance."""
-        self.fate.cancel = self.fate.delete_pod = self.fate.delete_job = False
+        self.fate.cancel = False
+        self.fate.disruptions = self.fate.suspends = 0
         self.fate.storage_fails = min(self.fate.storage_fails, 3)
+        if self.run["spec"].get("suspend"):
+            self._set_suspend(False)
         for _ in range(rounds):
+            self.collect_garbage()
             self.kubelet()
             self.deliver()
             self.report()
@@ -483,8 +575,30 @@ class World:
                 return
 
     @property
+    def stage(self) -> str:
+        """Of the newest pod."""
+        return next(reversed(self.stages.values()), "none")
+
+    @stage.setter
+    def stage(self, stage: str) -> None:
+        self.stages[next(reversed(self.stages))] = stage
+
+    @property
     def status(self) -> TrainingRunStatus:
         return TrainingRunStatus.model_validate(self.run.get("status") or {})
+
+
+def check_numbers(before: TrainingRunStatus, after: TrainingRunStatus) -> None:
+    """Hold that the numbers of attempts rise by one, and that the newest ten are kept."""
+    numbers = [attempt.number for attempt in after.attempts]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
+    assert len(numbers) <= 10
+    if before.attempts:
+        known = {attempt.number: attempt for attempt in before.attempts}
+        assert numbers[-1] - before.attempts[-1].number in (0, 1)
+        for attempt in after.attempts:
+            old = known.get(attempt.number)
+            assert old is None or old.end_time is None or old == attempt, "what has ended stays as it was"
 
 
 def _container(name: str, state: Object) -> Object:
