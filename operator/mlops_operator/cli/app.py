@@ -52,10 +52,12 @@ app = typer.Typer(
 )
 
 
-def complete_run(incomplete: str) -> list[str]:
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Give the names of runs for the shell."""
+    given = ctx.params.get
+    cluster = Cluster(given("namespace"), given("context"), given("kubeconfig"))
     try:
-        names = [run["metadata"]["name"] for run in Cluster().runs()]
+        names = [run["metadata"]["name"] for run in cluster.runs()]
     except ClusterError:
         return []
     return [name for name in names if name.startswith(incomplete)]

@@ -70,6 +70,7 @@ def document(run: TrainingRun, status: TrainingRunStatus) -> Object:
         "metadata": metadata.model_copy(update={"resource_version": "", "finalizers": []}).model_dump(
             mode="json", by_alias=True, exclude_defaults=True
         ),
-        "spec": run.spec.to_object(),
+        # As it was applied: our own defaults may be others one day.
+        "spec": run.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True),
         "status": kept,
     }

@@ -82,4 +82,5 @@ def test_the_document_is_the_object_without_what_only_the_api_server_needs() -> 
         "creationTimestamp": "2026-03-01T11:00:00Z",
     }
     assert "conditions" not in found["status"]
+    assert found["spec"] == {"image": "python-ml:1", "command": ["python"], "parameters": {"epochs": 3}}
     assert TrainingRun.from_object(json.loads(json.dumps(found))).spec == run.spec
