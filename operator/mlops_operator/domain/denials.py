@@ -37,7 +37,7 @@ def read(said: str, namespace: str) -> Denial:
     """
     if match := QUOTA.search(said):
         return _quota(match, namespace)
-    if "exceeded quota" in said:
+    if "exceeded quota" in said or "status unknown for quota" in said:
         return Denial("QuotaExceeded", f"A quota of namespace {namespace} leaves no room: {said.strip()}")
     if match := UNSPECIFIED.search(said):
         quota = match["quota"]

@@ -47,6 +47,7 @@ class Desk:
         self.outcomes: dict[Effect, Outcome] = {}
         self.in_bucket: set[str] = set()
         self.made: list[str] = []
+        self.refusal: str | None = None  # of the snapshot's pod
 
     def _plan(self) -> Plan:
         observed = ObservedDataset(
@@ -94,7 +95,7 @@ class Desk:
                 there = effect.version in self.in_bucket
                 return DatasetManifestRead(self.now, manifest if there else None, "key", 2)
             case TryPod():
-                return PodTried(self.now, None)
+                return PodTried(self.now, self.refusal)
             case PublishDatasetItem():
                 return ItemPublished(self.now, f"stac/{effect.version}.json")
         raise AssertionError(effect)
@@ -187,3 +188,15 @@ def test_a_deleted_job_is_not_made_again_under_its_number(desk: Desk) -> None:
     desk.steps()
     assert desk.status["reason"] == "Deleted"
     assert desk.made == ["points-snapshot-1"]
+
+
+def test_a_snapshot_whose_pod_a_quota_refuses_says_so(desk: Desk) -> None:
+    desk.refusal = (
+        "exceeded quota: q, requested: requests.cpu=50m, used: requests.cpu=1, limited: requests.cpu=1"
+    )
+    desk.steps()
+    assert desk.status["phase"] == "Snapshotting"
+    desk.now += timedelta(seconds=10)
+    desk.steps()
+    assert desk.status["reason"] == "QuotaExceeded"
+    assert "requests.cpu: requested 50m, used 1, hard 1" in desk.status["message"]

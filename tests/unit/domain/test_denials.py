@@ -36,6 +36,11 @@ CASES = [
         "QuotaExceeded",
         ["count/jobs.batch: requested 1, used 2, hard 2"],
     ),
+    (
+        HEAD + "status unknown for quota: compute, resources: requests.cpu",
+        "QuotaExceeded",
+        ["status unknown for quota: compute"],
+    ),
     (HEAD + "exceeded quota, in words of a later version", "QuotaExceeded", ["in words of a later version"]),
     (
         HEAD + "failed quota: compute: must specify limits.cpu for: train; limits.memory for: train",

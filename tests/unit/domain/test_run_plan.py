@@ -18,7 +18,9 @@ from mlops_operator.domain.effects import (
     Failed,
     FindCheckpoint,
     Outcome,
+    PodTried,
     SecretPresent,
+    TryPod,
     WorkspaceReady,
 )
 from mlops_operator.domain.observed import NamespaceView, ObservedRun, Place
@@ -63,6 +65,8 @@ def outcomes(content: dict[str, Any]) -> dict[Effect, Outcome]:
         )
     for name, uid in content.get("checkpoints", {}).items():
         found[FindCheckpoint(NAMESPACE, name, "0a1b2c3d-1")] = CheckpointFound(NOW, uid)
+    if "podTried" in content:
+        found[TryPod(NAMESPACE, "wine-1")] = PodTried(NOW, content["podTried"])
     for name, keys in content.get("secrets", {}).items():
         found[CheckSecret(NAMESPACE, name, tuple(keys))] = SecretPresent(NOW, name)
     return found
