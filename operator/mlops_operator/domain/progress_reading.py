@@ -66,8 +66,12 @@ def look(observed: ObservedRun, attempt: Attempt, now: datetime) -> Looking:
 def last_word(observed: ObservedRun, attempt: Attempt, manifest: Manifest) -> Effect | None:
     """Give the read that the end of a run waits for: the agent's last report, where it did not arrive."""
     train = attempt.facts.container("train")
-    told = attempt.report is not None and attempt.report.training is not None
-    if told or manifest is Manifest.VERIFIED or train is None or train.exit_code is None:
+    report = attempt.report
+    told = manifest is Manifest.VERIFIED or (report is not None and report.training is not None)
+    if observed.run.spec.tracking.mlflow is not None:
+        # What became of the forwarding is only in the very last report.
+        told = report is not None and report.phase == "Done"
+    if told or train is None or train.exit_code is None:
         return None
     effect = _effect(observed, attempt.recorded.number, ENDED)
     return None if effect in observed.outcomes else effect

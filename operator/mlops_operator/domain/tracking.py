@@ -16,6 +16,11 @@ _HOW = (
     " or list the files that the code writes in spec.metrics.sources."
 )
 
+_UNTOLD = (
+    "The pod ended before it said whether everything was forwarded to the MLflow server. What was kept is in the run's"
+    " bucket."
+)
+
 
 def while_it_runs(status: TrainingRunStatus, report: ProgressReport | None) -> list[Claim]:
     """Give what is to be said now. That all is well is said only after it was not, to spare a write."""
@@ -33,8 +38,11 @@ def at_the_end(
     if not trained:
         return []
     claims = [_received(run, status)]
-    if report is not None and report.tracking is not None:
-        claims.append(_forwarded(report.tracking))
+    tracking = report.tracking if report is not None else None
+    if tracking is not None and tracking.state == "Forwarding":
+        tracking = tracking.model_copy(update={"state": "Incomplete", "message": _UNTOLD})
+    if tracking is not None:
+        claims.append(_forwarded(tracking))
     return claims
 
 

@@ -183,3 +183,77 @@ def test_parts_of_the_history_never_overlap(tracking: Tracking) -> None:
     second = next_part(tracking)
     assert second is not None
     assert (second[1], second[0].count(b"\n")) == (first[2], 1)
+
+
+def test_a_deleted_run_is_found_only_where_it_is_asked_for(api: MlflowApi) -> None:
+    _create(api)
+    child = _create(api)
+    api.answer("POST", P + "runs/delete", {"run_id": child})
+
+    def found(**body: Any) -> list[str]:
+        return [run["info"]["run_id"] for run in api.answer("POST", P + "runs/search", body)["runs"]]
+
+    assert found() == [OURS]
+    assert found(run_view_type="DELETED_ONLY") == [child]
+    assert set(found(run_view_type="ALL")) == {OURS, child}
+    api.answer("POST", P + "runs/restore", {"run_id": child})
+    assert set(found()) == {OURS, child}
+
+
+def test_what_was_registered_is_there_after_a_restart(tmp_path: Path) -> None:
+    api = MlflowApi(make_tracking(tmp_path), "wine")
+    api.answer("POST", P + "registered-models/create", {"name": "m"})
+    with pytest.raises(ApiError, match="already exists") as refusal:
+        api.answer("POST", P + "registered-models/create", {"name": "m"})
+    assert refusal.value.code == "RESOURCE_ALREADY_EXISTS"
+    body = {"name": "m", "source": "models:/m-1", "run_id": OURS, "model_id": "m-1"}
+    for number in ("1", "2"):
+        assert api.answer("POST", P + "model-versions/create", body)["model_version"]["version"] == number
+    alias = {"name": "m", "alias": "champion", "version": "2"}
+    api.answer("POST", P + "registered-models/alias", alias)
+    by_alias = api.answer("GET", P + "registered-models/alias", {"name": "m", "alias": "champion"})
+    assert by_alias["model_version"]["version"] == "2"
+
+    again = MlflowApi(make_tracking(tmp_path), "wine")
+    versions = again.answer("GET", P + "model-versions/search", {"filter": "name='m'"})["model_versions"]
+    assert [version["version"] for version in versions] == ["2", "1"]
+    with pytest.raises(ApiError, match="no version 3"):
+        again.answer("GET", P + "model-versions/get", {"name": "m", "version": "3"})
+
+
+def test_inputs_and_outputs_of_a_run_are_given_back(tmp_path: Path) -> None:
+    api = MlflowApi(make_tracking(tmp_path), "wine")
+    _create(api)
+    dataset = {"dataset": {"name": "wine", "digest": "d"}, "tags": []}
+    for _ in range(2):
+        api.answer("POST", P + "runs/log-inputs", {"run_id": OURS, "datasets": [dataset]})
+    api.answer("POST", P + "runs/outputs", {"run_id": OURS, "models": [{"model_id": "m-1", "step": 0}]})
+    run = MlflowApi(make_tracking(tmp_path), "wine").answer("GET", P + "runs/get", {"run_id": OURS})["run"]
+    assert run["inputs"]["dataset_inputs"] == [dataset]
+    assert run["outputs"]["model_outputs"] == [{"model_id": "m-1", "step": 0}]
+
+
+def test_logged_models_are_searched_tagged_and_deleted(api: MlflowApi) -> None:
+    _create(api)
+    names = ("one", "two")
+    ids = {
+        name: api.answer("POST", P + "logged-models", {"name": name, "source_run_id": OURS})["model"]["info"][
+            "model_id"
+        ]
+        for name in names
+    }
+
+    def found(text: str) -> set[str]:
+        models = api.answer("POST", P + "logged-models/search", {"filter": text})["models"]
+        return {model["info"]["name"] for model in models}
+
+    assert found("name = 'one'") == {"one"}
+    assert found(f"source_run_id = '{OURS}'") == {"one", "two"}
+    tags = {"tags": [{"key": "a/b", "value": "1"}]}
+    api.answer("PATCH", P + f"logged-models/{ids['two']}/tags", tags)
+    assert found("tags.x = '1'") == set()
+    api.answer("DELETE", P + f"logged-models/{ids['two']}/tags/a%2Fb", {})
+    info = api.answer("GET", P + f"logged-models/{ids['two']}", {})["model"]["info"]
+    assert info["tags"] == []
+    api.answer("DELETE", P + f"logged-models/{ids['one']}", {})
+    assert found("") == {"two"}

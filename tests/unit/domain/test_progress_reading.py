@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -13,14 +14,14 @@ from mlops_operator.domain.effects import Effect, Failed, Outcome, ProgressRead,
 from mlops_operator.domain.observed import ObservedRun
 from mlops_operator.domain.plan import Plan
 from mlops_operator.domain.run_plan import plan_run
-from tests.unit.domain.world import START, Fate, World
+from tests.unit.domain.world import SPEC, START, Fate, World
 
 TRAINS = START + timedelta(seconds=1)
 
 
-def _training(fate: Fate | None = None) -> World:
+def _training(fate: Fate | None = None, **spec: Any) -> World:
     """Give a world whose training runs, and from which no report arrives."""
-    world = World(Random(1), fate or Fate())
+    world = World(Random(1), fate or Fate(), SPEC | spec)
     for _ in range(30):
         world.kubelet()
         world.deliver()
@@ -126,3 +127,19 @@ def test_the_end_is_told_with_the_agents_last_word() -> None:
     assert world.status.phase == "Failed"
     assert world.status.failure is not None
     assert world.status.failure.log_tail == "the log\n"
+
+
+@pytest.mark.parametrize(("spec", "reads"), [({}, 0), ({"tracking": {"mlflow": {"uri": "http://m"}}}, 1)])
+def test_what_became_of_the_forwarding_is_read_though_all_is_well(spec: dict[str, Any], reads: int) -> None:
+    world = _training(**spec)
+    while world.stage != "ended":
+        world.kubelet()
+    world.deliver()
+    seen: list[Effect] = []
+    for _ in range(5):
+        seen += _reads(world.reconcile())
+        while world.memory.effects:
+            world.do_effect()
+        world.now += timedelta(seconds=1)
+    assert world.status.phase == "Succeeded"
+    assert len(seen) == reads

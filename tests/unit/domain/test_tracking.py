@@ -64,12 +64,20 @@ def test_trouble_with_the_server_is_told_and_taken_back() -> None:
     assert (mended.status, mended.reason) == ("True", "Forwarding")
 
 
-@pytest.mark.parametrize(("state", "truth"), [("Forwarded", "True"), ("Incomplete", "False")])
+@pytest.mark.parametrize(
+    ("state", "truth"), [("Forwarded", "True"), ("Incomplete", "False"), ("Refused", "False")]
+)
 def test_the_end_says_what_became_of_it(state: str, truth: str) -> None:
     status = TrainingRunStatus(metrics=[MetricStatus(name="loss")])
     received, forwarded = tracking.at_the_end(_run(MLFLOW), status, _report(state), trained=True)
     assert (received.status, received.reason) == ("True", "Received")
     assert (forwarded.status, forwarded.reason) == (truth, state)
+
+
+def test_an_end_without_a_last_word_is_not_taken_for_well() -> None:
+    status = TrainingRunStatus(metrics=[MetricStatus(name="loss")])
+    _, forwarded = tracking.at_the_end(_run(MLFLOW), status, _report("Forwarding"), trained=True)
+    assert (forwarded.status, forwarded.reason) == ("False", "Incomplete")
 
 
 def test_a_run_without_metrics_says_what_to_do() -> None:
