@@ -582,3 +582,22 @@ func TestEarlyStoppingIsASuccess(t *testing.T) {
 		})
 	}
 }
+
+func TestPackagesAreSeenAsInAnActivatedEnvironment(t *testing.T) {
+	packages := t.TempDir()
+	for _, name := range []string{"bin", "lib/python3.11/site-packages"} {
+		if err := os.MkdirAll(filepath.Join(packages, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := "#!/bin/sh\necho \"tool|$PYTHONPATH|$VIRTUAL_ENV|$MLOPS_ENTRYPOINT_PACKAGES_DIR\"\n"
+	if err := os.WriteFile(filepath.Join(packages, "bin", "tool"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := prepare(t, "MLOPS_ENTRYPOINT_PACKAGES_DIR="+packages, "PYTHONPATH=/own").start("tool")
+	_, code := s.acknowledged()
+	want := "tool|" + packages + "/lib/python3.11/site-packages:/own|" + packages + "|\n"
+	if code != 0 || s.stdout.String() != want {
+		t.Fatalf("exit %d, want %q, have %q (%s)", code, want, s.stdout.String(), s.stderr.String())
+	}
+}

@@ -43,6 +43,7 @@ Environment (removed from the command's):
   MLOPS_ENTRYPOINT_MASK              what to replace by *** in all that the command prints, as JSON:
                                      {"names": [variables], "folders": {folder with a Secret's keys: prefix}}
   MLOPS_ENTRYPOINT_STDOUT_METRICS    JSON list of patterns: metrics found in lines go to "stdout-metrics.jsonl"
+  MLOPS_ENTRYPOINT_PACKAGES_DIR      virtual environment that the command sees (default: none)
 
 example:
   mkdir -p /tmp/run && touch /tmp/run/ready /tmp/run/ack
@@ -60,6 +61,7 @@ type config struct {
 	gpus     int
 	mask     maskOrder
 	patterns []string
+	packages string // "": none
 }
 
 // readConfig takes the configuration out of environ and gives the environment of the command, which has none of it.
@@ -114,6 +116,7 @@ func readConfig(environ []string) (config, []string, error) {
 	}
 	fromJSON("MASK", &cfg.mask)
 	fromJSON("STDOUT_METRICS", &cfg.patterns)
+	cfg.packages = given["PACKAGES_DIR"]
 	return cfg, rest, errors.Join(problems...)
 }
 
@@ -132,6 +135,10 @@ func main() {
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "entrypoint: %v\n", err)
 			os.Exit(exitOwn)
+		}
+		if cfg.packages != "" {
+			environ = withPackages(environ, cfg.packages)
+			os.Setenv("PATH", value(environ, "PATH")) // the command itself is looked for there, too
 		}
 		os.Exit(newSupervisor(cfg).run(args[1:], environ))
 	}

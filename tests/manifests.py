@@ -147,6 +147,7 @@ FULL: dict[str, Object] = {
             "sharedMemory": "512Mi",
             "scratch": {"size": "200Gi", "storageClassName": "fast", "mountPath": "/scratch"},
         },
+        "requirements": {"packages": ["lightning==2.5.*", 'torchmetrics >= 1; python_version > "3.8"']},
         "metrics": {
             "sources": [
                 {"type": "JSONLines", "path": "logs/metrics.jsonl"},
@@ -427,6 +428,16 @@ REFUSED: tuple[Refused, ...] = (
             "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_NEIGHBOUR]}}
         },
     ),
+    _run("no requirements", "spec.requirements", "one-of", requirements={}),
+    _run(
+        "requirements by file and by name",
+        "spec.requirements",
+        "one-of",
+        requirements={"file": "r.txt", "packages": ["numpy"]},
+        source={"inline": INLINE},
+    ),
+    _run("requirements file without a source", "spec.requirements", "server", requirements={"file": "r.txt"}),
+    _run("option among packages", "spec.requirements.packages[0]", requirements={"packages": ["--pre"]}),
     _mount("data", "schema"),
     _mount("/", "schema"),
     _mount("/data/../mlops/bin", "schema"),

@@ -91,6 +91,14 @@ class ProxySettings(_Strict):
     no_proxy: list[str] = []
 
 
+class PipSettings(_Strict):
+    """Where the containers that install ``spec.requirements`` find packages."""
+
+    index_url: str | None = None
+    extra_index_urls: list[str] = []
+    trusted_hosts: list[str] = []
+
+
 class ProgressSettings(_Strict):
     url: str = "https://mlops-operator.mlops-system.svc:443/v1/progress"
     interval_seconds: float = 5.0
@@ -131,6 +139,7 @@ class Settings(_Strict):
     ca_bundle: str | None = Field(
         default=None, description="PEM certificates that all containers trust beside their own."
     )
+    pip: PipSettings = PipSettings()
     progress: ProgressSettings = ProgressSettings()
     training_resources: ResourceDefaults = ResourceDefaults(
         requests={"cpu": "500m", "memory": "512Mi"}, limits={"cpu": "2", "memory": "2Gi"}

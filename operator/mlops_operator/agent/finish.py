@@ -16,6 +16,7 @@ from mlops_operator.agent.failure import report_of, shorten
 from mlops_operator.agent.history import write_history
 from mlops_operator.agent.model_files import Details, ModelSearch, Selection, describe
 from mlops_operator.agent.places import Places
+from mlops_operator.agent.requirements import installed
 from mlops_operator.agent.steering import Steering
 from mlops_operator.agent.summary import metric_statuses
 from mlops_operator.agent.tracking import Tracking
@@ -195,6 +196,9 @@ class Finish:
         log = whole_log(self.places.run)
         if log is not None:
             files["logs/train.log"] = str(log)
+        packages = installed(self.places)
+        if packages is not None:
+            files["logs/packages.txt"] = str(packages)
         history = self.places.run / "metrics-history.jsonl"
         if write_history(self.tracking, history):
             files["metrics.jsonl"] = str(history)

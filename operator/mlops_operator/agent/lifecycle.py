@@ -21,6 +21,7 @@ from mlops_operator.agent.forwarding import Forwarding
 from mlops_operator.agent.history import next_part
 from mlops_operator.agent.places import Places, write_whole
 from mlops_operator.agent.progress import ProgressEndpoint, Reporter
+from mlops_operator.agent.requirements import Keeper
 from mlops_operator.agent.steering import Steering
 from mlops_operator.agent.summary import metric_statuses, total_steps
 from mlops_operator.agent.tracking import Tracking
@@ -55,6 +56,7 @@ _DELIVERY_SECONDS = 2.0
 # Of the time for uploads, where the pod must go.
 _OTHER_FILES_SHARE = 0.25
 _MAX_WARNING_BYTES = 400
+_KEEP_SECONDS = 120.0
 _KILLED = 137
 
 Phase = Literal["Staging", "Running", "Uploading", "Done"]
@@ -109,12 +111,14 @@ class Lifecycle:
         )
         self._bucket = open_workspace(places, self._order.bucket, patience_seconds=_PART_PATIENCE_SECONDS)
         self._ended = threading.Event()
+        self._keeper = Keeper(self._bucket, places, self._staged.requirements_key)
 
     def run(self) -> int:
         """Follow, upload, acknowledge, wait; give the exit code."""
         self._reporter.start()
         threading.Thread(target=self._upload_parts, name="history", daemon=True).start()
         self._steering.start()
+        self._keeper.start()
         outcome = self._earlier_outcome()
         if outcome is None:
             if self._forwarding is not None:
@@ -127,6 +131,7 @@ class Lifecycle:
             outcome = self._finish(training)
             if self._forwarding is not None:
                 self._forwarding.finish(training, lambda: self._deadline)
+            self._keep_packages()
             self._acknowledge(outcome)
         self._terminating.wait()
         self._reporter.stop()
@@ -243,6 +248,13 @@ class Lifecycle:
             return outcomes[0]
         message = "the pod was deleted before everything was in the bucket: the bucket did not answer in time"
         return Outcome(failure=TerminationReport(cause="UploadFailed", message=message))
+
+    def _keep_packages(self) -> None:
+        """Wait a little for what makes the next run faster: everything of this one is in the bucket."""
+        give_up = time.monotonic() + _KEEP_SECONDS
+        while not self._keeper.wait(_LOOK_SECONDS):
+            if self._terminating.is_set() or time.monotonic() > give_up:
+                return
 
     def _set_deadline(self) -> None:
         self._deadline = time.monotonic() + max(1.0, self._order.upload_seconds - _MANIFEST_SECONDS)

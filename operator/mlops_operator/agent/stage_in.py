@@ -15,6 +15,7 @@ from mlops_operator.agent.buckets import open_workspace
 from mlops_operator.agent.datasets import fetch_dataset
 from mlops_operator.agent.git import clone_code, empty
 from mlops_operator.agent.places import Places, write_whole
+from mlops_operator.agent.requirements import prepare
 from mlops_operator.agent.restore import Restored, restore
 from mlops_operator.api.wire import (
     BIN_DIR,
@@ -53,6 +54,7 @@ def stage_in(order: StageInOrder, places: Places, entrypoint: Path = _ENTRYPOINT
     seconds: dict[str, float] = {}
     commit: str | None = None
     restored = Restored()
+    requirements_key: str | None = None
 
     def timed(name: str, work: Callable[[], None]) -> None:
         started = time.monotonic()
@@ -62,6 +64,10 @@ def stage_in(order: StageInOrder, places: Places, entrypoint: Path = _ENTRYPOINT
     def fetch_code() -> None:
         nonlocal commit
         commit = _fetch_code(order, places)
+
+    def prepare_requirements() -> None:
+        nonlocal requirements_key
+        requirements_key = prepare(order.requirements, places, bucket)
 
     def fetch_datasets() -> None:
         for dataset in order.datasets:
@@ -80,12 +86,14 @@ def stage_in(order: StageInOrder, places: Places, entrypoint: Path = _ENTRYPOINT
         places.path(folder).mkdir(parents=True, exist_ok=True)
     timed("check", lambda: _refuse_finished(order, bucket))
     timed("code", fetch_code)
+    timed("requirements", prepare_requirements)
     timed("datasets", fetch_datasets)
     timed("checkpoint", restore_checkpoint)
     timed("record", lambda: _record(order, places, bucket, commit, restored))
     report = StagedReport(
         commit=commit,
         datasets=order.datasets,
+        requirements_key=requirements_key,
         resumed=restored.resumed,
         skipped_checkpoints=restored.skipped,
         seconds=seconds,

@@ -42,6 +42,7 @@ from mlops_operator.api.pods import (
     VolumeMount,
     mount_rules,
 )
+from mlops_operator.api.requirements import Requirements
 from mlops_operator.api.sources import GitSource, InlineSource
 
 RunPhase = Literal[
@@ -427,6 +428,7 @@ FIXED_FIELDS = (
     "profile",
     "scheduling",
     "pod",
+    "requirements",
     "metrics",
     "checkpoints",
     "resumeFrom",
@@ -490,6 +492,9 @@ class TrainingRunSpec(Model):
     )
     scheduling: Scheduling = Field(default=Scheduling(), description="Where the pod may run.")
     pod: PodOptions = Field(default=PodOptions(), description="Details of the pod.")
+    requirements: Requirements | None = Field(
+        default=None, description="Python packages that the image lacks; installed before the command starts."
+    )
     metrics: Metrics = Field(default=Metrics(), description="Where live metrics come from.")
     checkpoints: Checkpoints = Field(
         default=Checkpoints(), description="How checkpoints are kept and taken up again."
@@ -540,6 +545,11 @@ class TrainingRunSpec(Model):
     rules = (
         *fixed(
             *FIXED_FIELDS, untyped=("parameters",), advice="a run is a record. Apply it under a new name."
+        ),
+        Rule(
+            "!has(self.requirements) || !has(self.requirements.file) || has(self.source)",
+            "the file is looked for in spec.source, and there is none: name a source, or give packages",
+            field_path=".requirements",
         ),
         Rule(
             "!has(dyn(self).parameters) || dyn(self).parameters.all(name, name.size() <= 128"

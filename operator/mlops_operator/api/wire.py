@@ -30,6 +30,7 @@ STDOUT_METRICS_FILE = "/mlops/run/stdout-metrics.jsonl"  # written by the entryp
 USAGE_FILE = "/mlops/run/usage.json"  # UsageReport, written by the entrypoint while the command runs
 MASKED_DIR = "/mlops/masked"  # Secrets whose values the entrypoint masks, one folder each
 PARAMS_FILE = "/mlops/run/params.json"
+PACKAGES_DIR = "/mlops/packages"  # spec.requirements, installed; see agent/install_packages.py
 STAGED_FILE = "/mlops/run/staged.json"  # StagedReport, written by stage-in, read by the sidecar
 # Variables of the command that are known only once stage-in is done: {name: value}, read by the entrypoint.
 VARIABLES_FILE = "/mlops/run/environment.json"
@@ -60,6 +61,7 @@ Cause = Literal[
     "StorageFull",
     "OOMKilled",
     "DiskLimitExceeded",
+    "RequirementsFailed",
     "UserError",
     "DeadlineExceeded",
     "StartDeadlineExceeded",
@@ -120,6 +122,14 @@ class StagedDataset(Model):
     git_credentials_dir: str | None = None
 
 
+class RequirementsOrder(Model):
+    """Packages to prepare; see `mlops_operator.agent.requirements`."""
+
+    image: str
+    file: str | None = None  # below the source
+    packages: list[str] = []
+
+
 class ResumeOrder(Model):
     """Another run, to go on from."""
 
@@ -160,6 +170,7 @@ class StageInOrder(Model):
     git: GitSource | None = None
     inline_files: dict[str, str] = {}
     datasets: list[StagedDataset] = []
+    requirements: RequirementsOrder | None = None
     parameters: dict[str, Scalar] = {}
     checkpoints: CheckpointsOrder | None = None
     # What the record must hold beside what stage-in finds out.
@@ -307,6 +318,7 @@ class StagedReport(Model):
     datasets: list[StagedDataset] = []
     resumed: ResumedStatus | None = None
     skipped_checkpoints: list[str] = []  # damaged, with the reason
+    requirements_key: str | None = None  # where an installation of the packages is kept
     seconds: dict[str, float] = {}
 
 

@@ -53,13 +53,16 @@ class Attempt:
     def failure(self, ended: Ending, message: str) -> FailureStatus:
         """``status.failure``."""
         training = self.facts.training
+        text = training.log_tail if training is not None else None
+        if ended.container == "requirements":
+            text = ended.said
         return FailureStatus(
             cause=ended.cause,
             side=ended.side,
             container=ended.container,
             exit_code=self.facts.exit_code if ended.container in (None, "train") else None,
             message=message,
-            log_tail=log_tail(training.log_tail) if training is not None else None,
+            log_tail=log_tail(text) if text is not None else None,
         )
 
 

@@ -262,6 +262,11 @@ ROWS: tuple[Row, ...] = (
         "Raise `spec.resources.limits.memory`, or use less.",
     ),
     _user(
+        "RequirementsFailed",
+        "The packages of `spec.requirements` could not be installed.",
+        "`.status.failure.logTail` has pip's last lines.",
+    ),
+    _user(
         "DiskLimitExceeded",
         "It wrote more than the limit of its scratch folder, of a volume, or of `ephemeral-storage`; it was evicted.",
         "Raise the limit that the message names, or write less.",

@@ -14,6 +14,7 @@ from mlops_operator.api.wire import (
     MLFLOW_PORT,
     MODEL_DIR,
     OUTPUT_DIR,
+    PACKAGES_DIR,
     PARAMS_FILE,
     RUN_DIR,
     RunIdentity,
@@ -105,6 +106,9 @@ def of_training(run: TrainingRun, attempt: int, settings: Settings) -> list[Vari
         "MLOPS_ENTRYPOINT_GRACE_SECONDS": str(settings.grace_period_seconds),
         "MLOPS_ENTRYPOINT_UPLOAD_SECONDS": str(settings.upload_seconds),
         "MLOPS_ENTRYPOINT_ACK_SECONDS": str(settings.acknowledge_seconds),
+        **(
+            {"MLOPS_ENTRYPOINT_PACKAGES_DIR": f"{PACKAGES_DIR}/venv"} if spec.requirements is not None else {}
+        ),
         **({"MLOPS_SCRATCH_DIR": spec.pod.scratch.mount_path} if spec.pod.scratch is not None else {}),
         **_for_the_entrypoint(run, settings),
         **conventions.variables(run, settings),

@@ -32,6 +32,8 @@ def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings
     match ending.cause:
         case "OOMKilled":
             text = _out_of_memory(ending, run, settings)
+        case "RequirementsFailed":
+            text = f"The packages of spec.requirements could not be installed: {last_line(said)} See status.failure.logTail for pip's last lines. Correct them, or the package index that pip is told of, under a new name."
         case "DiskLimitExceeded":
             text = f"The run wrote more to its disk than it may, and was evicted: {said} What was not uploaded before is lost. Raise the limit (spec.pod.scratch.size, sizeLimit of a volume, or ephemeral-storage of spec.resources.limits), or write less."
         case "DeadlineExceeded":
@@ -50,6 +52,13 @@ def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings
             where = f" in container {ending.container}" if ending.container else ""
             text = said or f"{ending.cause}{where}; nothing more is known. See the pod's logs and events."
     return text
+
+
+def last_line(said: str) -> str:
+    """Give the last line that tells of an error, else the last one."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or ["the container left no word."])[-1]
 
 
 def _full_disk(facts: Facts) -> str:
@@ -76,6 +85,9 @@ def _too_late(seconds: int | None, said: str) -> str:
 
 
 def _out_of_memory(ending: Ending, run: TrainingRun, settings: Settings) -> str:
+    if ending.container == "requirements":
+        limit = resources.of_training(run.spec, settings)["limits"].get("memory", "the node has")
+        return f"Installing the packages of spec.requirements needed more memory than the limit of {limit}. Raise spec.resources.limits.memory."
     if ending.container != "train":
         limit = settings.agent_resources.limits.get("memory", "its limit")
         return (

@@ -17,7 +17,7 @@ from mlops_operator.domain import disruption, eviction
 from mlops_operator.domain.causes import side_of
 from mlops_operator.domain.observed import ContainerView, PodView
 
-SIGKILL_EXIT = 137
+SIGKILL_EXIT, SIGTERM_EXIT = 137, 143
 OWN_FAILURE_EXIT = 125  # of the entrypoint, not of the command
 
 
@@ -88,7 +88,7 @@ class Ending:
     @property
     def side(self) -> Literal["User", "Platform"]:
         """Who can mend it."""
-        if self.cause == "OOMKilled" and self.container != "train":
+        if self.cause == "OOMKilled" and self.container not in ("train", "requirements"):
             return "Platform"
         return side_of(self.cause)
 
@@ -128,11 +128,18 @@ def was_out_of_memory(facts: Facts) -> bool:
     return killed and training is not None and training.oom_kills > 0
 
 
+def was_stopped(facts: Facts) -> bool:
+    """Whether the command did not end by itself: the pod tells who ended it, once it is over (an eviction, say)."""
+    if facts.training is not None:
+        return facts.training.terminated and facts.training.exit_code != 0
+    return facts.exit_code in (SIGKILL_EXIT, SIGTERM_EXIT) and not was_out_of_memory(facts)
+
+
 def is_decidable(facts: Facts) -> bool:
     """Whether the attempt has come to an end: nothing that may still come changes its outcome."""
     if facts.over:
         return True
-    if facts.deleted or facts.cancelled or facts.stopped_for is not None:
+    if facts.deleted or facts.cancelled or facts.stopped_for is not None or was_stopped(facts):
         return False  # the sidecar uploads what it can; wait until the pod is gone
     train = facts.container("train")
     failed = train is not None and bool(train.exit_code)
@@ -170,6 +177,7 @@ def _without_manifest(facts: Facts) -> Iterator[Ending]:
         yield Ending("DeadlineExceeded", "train")
     if staging is not None and not facts.deleted:
         yield Ending(staging.cause, "stage-in", staging.message)
+    yield from _requirements_failed(facts)
     if was_out_of_memory(facts):
         yield Ending("OOMKilled", "train")
     if facts.deleted and stopped:
@@ -188,6 +196,14 @@ def _ended_by_us(facts: Facts) -> Iterator[Ending]:
         yield Ending("Cancelled")
     if facts.stopped_for is not None and facts.exit_code != 0:
         yield Ending(facts.stopped_for)
+
+
+def _requirements_failed(facts: Facts) -> Iterator[Ending]:
+    installer = facts.container("requirements")
+    if installer is not None and installer.exit_code and not facts.deleted:
+        oom = installer.terminated_reason == "OOMKilled"
+        said = installer.terminated_message
+        yield Ending("OOMKilled" if oom else "RequirementsFailed", "requirements", said)
 
 
 def _not_stored(facts: Facts) -> Ending:

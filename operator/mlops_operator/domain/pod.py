@@ -26,7 +26,16 @@ from mlops_operator.api.wire import (
     StagedDataset,
     StageInOrder,
 )
-from mlops_operator.domain import checkpoints, environment, masking, objective, resources, scheduling, volumes
+from mlops_operator.domain import (
+    checkpoints,
+    environment,
+    masking,
+    objective,
+    requirements,
+    resources,
+    scheduling,
+    volumes,
+)
 from mlops_operator.domain.effects import WorkspaceReady
 from mlops_operator.domain.environment import HOME, experiment_name, literal
 from mlops_operator.domain.plan import Object
@@ -119,6 +128,7 @@ def stage_in_order(
         git=git,
         inline_files=dict(source.inline.files) if source is not None and source.inline is not None else {},
         datasets=list(datasets),
+        requirements=requirements.order(run.spec),
         parameters=run.spec.parameters,
         checkpoints=checkpoints.order(run, _resume_from(run)),
         spec=run.spec.to_object(),
@@ -179,6 +189,7 @@ def pod_spec(
     """``spec`` of the pod."""
     spec = run.spec
     training = resources.of_training(spec, settings)
+    train = _train(run, attempt, training, settings)
     pod: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -187,9 +198,10 @@ def pod_spec(
         "securityContext": security_context(settings),
         "initContainers": [
             _stage_in(run, stage_in_order(run, attempt, workspace, datasets), secrets, settings),
+            *requirements.containers(run, train, settings),
             _sidecar(run, sidecar_order(run, attempt, workspace, settings), workspace, settings),
         ],
-        "containers": [_train(run, attempt, training, settings)],
+        "containers": [train],
         "volumes": _volumes(run, workspace, secrets, training["limits"].get("memory")),
     }
     if selector := resources.node_selector(spec, settings):
@@ -221,6 +233,7 @@ def _stage_in(
         mount("output", OUTPUT_DIR),
         mount("agent-tmp", "/tmp"),  # noqa: S108 - a path in the container
         mount("credentials", CREDENTIALS_DIR, read_only=True),
+        *requirements.mounts(run.spec),
     ]
     if _git_secret(run):
         mounts.append(mount("git-credentials", GIT_CREDENTIALS_DIR, read_only=True))
@@ -254,6 +267,7 @@ def _sidecar(run: TrainingRun, order: SidecarOrder, workspace: WorkspaceReady, s
                 if mlflow_secret(run)
                 else []
             ),
+            *requirements.mounts(run.spec),
         ],
     }
 
@@ -277,6 +291,7 @@ def _train(run: TrainingRun, attempt: int, asked: dict[str, dict[str, str]], set
             mount("home", HOME),
             mount("tmp", "/tmp"),  # noqa: S108 - a path in the container
             *volumes.mounts(spec),
+            *requirements.mounts(spec, read_only=True),
             *(
                 mount("datasets", ref.mount_path, sub_path=ref.name)
                 for ref in spec.datasets
@@ -305,6 +320,7 @@ def _volumes(
             for name in ("bin", "run", "code", "datasets", "output", "home", "tmp", "agent-tmp")
         ),
         *volumes.volumes(run.spec, memory),
+        *requirements.pod_volumes(run.spec),
         {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}},
         secret_volume("credentials", workspace.secret),
         *([secret_volume("git-credentials", git)] if git else []),

@@ -92,6 +92,11 @@ def artifact_model_key(run: RunIdentity, path: str) -> str:
     return f"{run.attempt_prefix}artifacts/model/{relative_path(path)}"
 
 
+def requirements_cache_key(digest: str) -> str:
+    """Of an installation of packages; it may be deleted at any time."""
+    return f"mlops/cache/requirements/{digest}.tar.gz"
+
+
 def model_prefix(model: str) -> str:
     return f"{MODELS_PREFIX}{model}/"
 
