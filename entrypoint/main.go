@@ -133,8 +133,7 @@ func main() {
 	default:
 		cfg, environ, err := readConfig(os.Environ())
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "entrypoint: %v\n", err)
-			os.Exit(exitOwn)
+			os.Exit(giveUp(err))
 		}
 		if cfg.packages != "" {
 			environ = withPackages(environ, cfg.packages)

@@ -91,7 +91,17 @@ func (s *supervisor) run(command, environ []string) int {
 }
 
 func (s *supervisor) fail(what string, err error) int {
-	fmt.Fprintf(os.Stderr, "entrypoint: %s: %v\n", what, err)
+	return giveUp(fmt.Errorf("%s: %w", what, err))
+}
+
+// giveUp tells why nothing was started, in the pod's status too where there is one.
+func giveUp(err error) int {
+	text := fmt.Sprintf("entrypoint: %v\n", err)
+	fmt.Fprint(os.Stderr, text)
+	if file, err := os.OpenFile(terminationLog, os.O_WRONLY|os.O_TRUNC, 0); err == nil {
+		_, _ = file.WriteString(text)
+		file.Close()
+	}
 	return exitOwn
 }
 

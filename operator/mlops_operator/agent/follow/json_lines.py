@@ -11,7 +11,7 @@ from mlops_operator.agent.tracking import Point, Tracking, now_ms
 
 _CHUNK_BYTES = 256 * 1024
 _MAX_LINE_BYTES = 64 * 1024
-_MAX_METRICS_PER_LINE = 1000
+_BATCH = 1000
 _MAX_INTEGER = 2**63 - 1
 
 
@@ -60,7 +60,7 @@ class JsonLinesFollower:
         for line in read_lines(self._path, self._offset, final=final):
             batch.extend(self._points(line.data))
             end = line.end
-            if len(batch) >= _MAX_METRICS_PER_LINE:
+            if len(batch) >= _BATCH:
                 self._tracking.follow(self._name, batch, end)
                 self._offset, batch = end, []
         if end != self._offset:
@@ -95,7 +95,7 @@ def parse_line(data: bytes, default_step: int, timestamp_ms: int) -> list[Point]
         return None
     step = _as_step(record.get("step"), default_step)
     points = []
-    for name, value in list(record.items())[:_MAX_METRICS_PER_LINE]:
+    for name, value in record.items():
         if name != "step" and isinstance(value, int | float) and not isinstance(value, bool):
             points.append(Point(name, _as_float(value), step, timestamp_ms))
     return points
