@@ -17,14 +17,15 @@ TOLD_APART_BY = {"volumes": "name", "volume_mounts": "mount_path", "image_pull_s
 def applied(run: TrainingRun, settings: Settings, zone: Zone | None) -> tuple[TrainingRun, Settings]:
     """Give the run filled up from its profile and zone, and the settings that allow what the platform wrote there."""
     run, settings = _profiled(run, settings, zone)
-    if zone is None or zone.priority_class_name is None or run.spec.scheduling.priority_class_name:
+    if zone is None or zone.priority_class_name is None:
+        return run, settings
+    # Allowed also to a run that names it itself, such as one that is made again from its record.
+    allowed = [*settings.allowed_priority_classes, zone.priority_class_name]
+    settings = settings.model_copy(update={"allowed_priority_classes": allowed})
+    if run.spec.scheduling.priority_class_name:
         return run, settings
     scheduling = run.spec.scheduling.model_copy(update={"priority_class_name": zone.priority_class_name})
-    allowed = [*settings.allowed_priority_classes, zone.priority_class_name]
-    spec = run.spec.model_copy(update={"scheduling": scheduling})
-    return run.model_copy(update={"spec": spec}), settings.model_copy(
-        update={"allowed_priority_classes": allowed}
-    )
+    return run.model_copy(update={"spec": run.spec.model_copy(update={"scheduling": scheduling})}), settings
 
 
 def _profiled(run: TrainingRun, settings: Settings, zone: Zone | None) -> tuple[TrainingRun, Settings]:
@@ -77,5 +78,6 @@ def _joined(name: str, default: Any, own: Any) -> Any:
     if not isinstance(own, list):
         return own
     key = TOLD_APART_BY.get(name)
-    taken = {getattr(entry, key) for entry in own} if key is not None else set()
-    return [*(entry for entry in default or [] if key is None or getattr(entry, key) not in taken), *own]
+    taken = [getattr(entry, key) if key is not None else entry for entry in own]
+    others = [e for e in default or [] if (getattr(e, key) if key is not None else e) not in taken]
+    return [*others, *own]

@@ -22,6 +22,13 @@ SETTINGS = Settings.model_validate(
 )
 RUNNING = {"phase": "Running", "attempts": [{"number": 1}]}
 WAITING = {"phase": "Queued", "reason": "Queued"}
+# Between two attempts it holds no place, nor while it is suspended.
+BACK_OFF = {
+    "phase": "Pending",
+    "reason": "BackOff",
+    "attempts": [{"number": 1, "endTime": "2026-03-01T12:00:00Z"}],
+}
+SUSPENDED = {**BACK_OFF, "phase": "Suspended", "reason": "Suspended"}
 ENDED = {"phase": "Succeeded", "attempts": [{"number": 1, "endTime": "2026-03-01T12:00:00Z"}]}
 
 
@@ -173,9 +180,18 @@ class Desk:
         assert len(running) <= LIMIT
 
     def end(self) -> None:
+        self.leave(ENDED)
+
+    def pause(self) -> None:
+        """Let an attempt end, and the run not: it is tried again, or was suspended and goes on."""
+        self.leave(self.random.choice([BACK_OFF, SUSPENDED]))
+
+    def leave(self, status: dict[str, Any]) -> None:
         running = [n for n, o in self.server.items() if o["status"].get("phase") == "Running"]
         if running:
-            self.write(self.random.choice(running), ENDED)
+            name = self.random.choice(running)
+            self.write(name, status)
+            self.queue.add(name)
 
     def killed(self) -> None:
         """End the process; its successor begins when nothing of the old one can arrive any more."""
@@ -187,7 +203,9 @@ class Desk:
 def test_never_more_than_allowed_and_all_have_their_turn(random: Random, count: int) -> None:
     desk = Desk(random, count)
     for _ in range(40):
-        random.choice([desk.reconcile, desk.reconcile, desk.land, desk.land, desk.end, desk.killed])()
+        random.choice(
+            [desk.reconcile, desk.reconcile, desk.land, desk.land, desk.end, desk.pause, desk.killed]
+        )()
     for _ in range(20 * count):
         desk.reconcile()
         desk.land()

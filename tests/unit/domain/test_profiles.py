@@ -97,3 +97,16 @@ def test_a_zone_has_a_default_profile_and_a_priority_class() -> None:
     refused = refusal(found.spec, settings)
     assert refused is not None
     assert refused.reason == "PriorityClassNotAllowed"
+
+
+def test_a_run_made_again_from_its_record_is_the_same() -> None:
+    zone = Zone(default_profile="gpu-small", priority_class_name="development")
+    for own in (run(), run(profile="gpu-small", **OWN), run(scheduling={"nodeSelector": {"a": "b"}})):
+        first, settings = applied(own, SETTINGS, zone)
+        again, _ = applied(run(**first.spec.to_object()), SETTINGS, zone)
+        assert again.spec.to_object() == first.spec.to_object()
+        assert refusal(again.spec, settings) is None
+    plain = Zone(priority_class_name="development")
+    first, _ = applied(run(), SETTINGS, plain)
+    again, settings = applied(run(**first.spec.to_object()), SETTINGS, plain)
+    assert refusal(again.spec, settings) is None
