@@ -24,6 +24,7 @@ _AWAY: Final = (
     "deadline exceeded",
     "no route to host",
     "context was not found",
+    "current-context must exist",
     "no configuration has been provided",
     "connect: ",
 )
