@@ -13,6 +13,7 @@
     │   └── AlreadyExists        a write-once key is taken
     ├── IntegrityError         bytes are not those that the digest says
     │   └── DatasetChanged       … of a dataset, after its snapshot
+    ├── DiskLimitExceeded      the run would write more than its own limit
     └── SourceNotFound         the Git repository, commit, path or prefix is not there
 """
 
@@ -59,6 +60,10 @@ class IntegrityError(MlopsError):
 
 class DatasetChanged(IntegrityError):  # noqa: N818
     """A file of a dataset is not the one of its snapshot."""
+
+
+class DiskLimitExceeded(MlopsError):  # noqa: N818
+    """The run would write more than its own limit."""
 
 
 class SourceNotFound(MlopsError):  # noqa: N818

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.kube import PATIENCE_SECONDS, condition
-from tests.e2e.workspace import TRAIN, training_run
+from tests.e2e.workspace import RESOURCES, TRAIN, training_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.kube import Kube, Object
+    from tests.e2e.kube import Object
     from tests.e2e.workspace import Workspace
 
 # What manifests/overlays/local allows.
@@ -69,7 +69,8 @@ AFFINITY = {
 
 
 def facts_of(workspace: Workspace, run: Object) -> Any:
-    prefix = f"{workspace.run_prefix(run)}attempts/1/artifacts/output/"
+    attempt = run["status"]["attempts"][-1]["number"]
+    prefix = f"{workspace.run_prefix(run)}attempts/{attempt}/artifacts/output/"
     return workspace.read_json(prefix + "facts.json")
 
 
@@ -170,7 +171,7 @@ def test_the_pod_is_as_the_run_asks(workspace: Workspace, claim: str) -> None:
         "key": "opened",
         "scratch": "/mlops/scratch",
     }
-    (pod,) = workspace.pods("whole")
+    pod = workspace.pods("whole")[-1]
     spec = pod["spec"]
     assert spec["affinity"] == AFFINITY
     assert (spec["priorityClassName"], spec["priority"]) == (PRIORITY, 1000)
@@ -239,14 +240,13 @@ def _fill(path: str) -> str:
 
 
 @pytest.mark.produces("DiskLimitExceeded")
-def test_scratch_that_fills(workspace: Workspace, kube: Kube) -> None:
+def test_scratch_that_fills(workspace: Workspace) -> None:
     """The kubelet looks once a minute; the run is told its limit, and is not tried again."""
     workspace.run("full", _fill("/mlops/scratch"), pod={"scratch": {"size": "16Mi"}})
     failure = workspace.failed("full", "DiskLimitExceeded")
     assert failure["side"] == "User"
     assert 'EmptyDir volume "scratch" exceeds the limit "16Mi"' in failure["message"]
     assert "spec.pod.scratch.size" in failure["message"]
-    assert kube.get("Job", workspace.name, "full-2") is None
 
 
 def test_shared_memory_that_fills(workspace: Workspace) -> None:
@@ -256,3 +256,36 @@ def test_shared_memory_that_fills(workspace: Workspace) -> None:
     failure = workspace.failed("small", "UserError")
     assert "No space left on device" in failure["logTail"]
     assert "spec.pod.sharedMemory" in failure["message"]
+
+
+def test_datasets_that_do_not_fit(workspace: Workspace) -> None:
+    """It is told before anything is downloaded, with both numbers."""
+    workspace.dataset("large", {"a.bin": bytes(12 << 20), "b.bin": bytes(12 << 20)})
+    limits = {**RESOURCES["limits"], "ephemeral-storage": "16Mi"}
+    workspace.run("tight", TRAIN, datasets=[{"name": "large"}], resources={**RESOURCES, "limits": limits})
+    failure = workspace.failed("tight", "DiskLimitExceeded")
+    assert (failure["container"], failure["side"]) == ("stage-in", "User")
+    assert (
+        f"{24 << 20} bytes (large: {24 << 20}), and the pod may write {16 << 20} bytes" in failure["message"]
+    )
+
+
+def _mounting(**volume: Any) -> Object:
+    return {
+        "volumes": [{"name": "v", **volume}],
+        "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True}],
+    }
+
+
+def test_what_is_missing_is_waited_for(workspace: Workspace) -> None:
+    """In Kubernetes' own words, and the run goes on once it is there."""
+    workspace.run("account", pod={"serviceAccountName": ACCOUNT})
+    workspace.run("claim", pod=_mounting(persistentVolumeClaim={"claimName": "nowhere"}))
+    workspace.run("key", pod=_mounting(secret={"secretName": "later"}))
+    assert f'serviceaccount "{ACCOUNT}" not found' in workspace.waits_for("account", "PodRefused")
+    assert '"nowhere" not found' in workspace.waits_for("claim", "Unschedulable")
+    assert "later" in workspace.waits_for("key", "SecretMissing")
+    workspace.apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later"}, "stringData": {"a": "b"}}
+    )
+    workspace.succeeded("key")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hack.services.git import GitService
+    from tests.e2e.kube import Object
     from tests.e2e.workspace import Workspace
 
 # The package, its program, and what the image has already.
@@ -41,9 +42,13 @@ def repository(workspace: Workspace, git: GitService, tmp_path: Path) -> Iterato
     git.delete_repository("e2e", workspace.name)
 
 
+def logs_of(workspace: Workspace, run: Object) -> str:
+    number = run["status"]["attempts"][-1]["number"]
+    return f"{workspace.run_prefix(run)}attempts/{number}/logs/"
+
+
 def said_by_installer(workspace: Workspace, run: str) -> str:
-    (pod,) = workspace.pods(run)
-    name = pod["metadata"]["name"]
+    name = workspace.pods(run)[-1]["metadata"]["name"]
     return workspace.kube.kubectl("-n", workspace.name, "logs", name, "-c", "requirements").stdout
 
 
@@ -54,7 +59,7 @@ def test_installed_once_and_kept(workspace: Workspace, repository: str) -> None:
     }
     workspace.run("first", **spec)
     run = workspace.succeeded("first")
-    logs = f"{workspace.run_prefix(run)}attempts/1/logs/"
+    logs = logs_of(workspace, run)
     said = workspace.read(logs + "train.log").decode()
     for line in ("module: hello 1.0", "program: hello 1.0", "other: hello 1.0"):
         assert line in said
@@ -66,7 +71,7 @@ def test_installed_once_and_kept(workspace: Workspace, repository: str) -> None:
     workspace.run("second", **spec)
     run = workspace.succeeded("second")
     assert "packages: taken from the bucket" in said_by_installer(workspace, "second")
-    said = workspace.read(f"{workspace.run_prefix(run)}attempts/1/logs/train.log").decode()
+    said = workspace.read(logs_of(workspace, run) + "train.log").decode()
     assert "module: hello 1.0" in said
     assert workspace.keys("mlops/cache/requirements/") == [kept]
 

@@ -56,7 +56,6 @@ def fetch_dataset(dataset: StagedDataset, workspace: Bucket, hint: BucketHint, p
     folder = places.path(dataset.path)
     empty(folder)
     size = sum(file.size_bytes for file in files)
-    _check_space(folder, size, dataset)
     _log.info("dataset %s, version %s: %d files, %d bytes", dataset.name, dataset.version, len(files), size)
     if manifest.git is not None:
         credentials = places.path(dataset.git_credentials_dir) if dataset.git_credentials_dir else None
@@ -82,16 +81,6 @@ def read_manifest(dataset: StagedDataset, workspace: Bucket) -> DatasetManifest:
             f" {digest}, the run wants {dataset.digest}"
         )
     return manifest
-
-
-def _check_space(folder: Path, size: int, dataset: StagedDataset) -> None:
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise OSError(
-            28,
-            "No space left on device",
-            f"{dataset.path}: dataset {dataset.name} has {size} bytes, {free} are free",
-        )
 
 
 # --- S3 -------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ _MAX_MESSAGE_BYTES = 3500  # of a termination log's 4096
 _CAUSES: tuple[tuple[type[Exception], Cause], ...] = (
     (errors.IntegrityError, "DatasetChanged"),
     (errors.SourceNotFound, "SourceNotFound"),
+    (errors.DiskLimitExceeded, "DiskLimitExceeded"),
     (errors.StorageDenied, "StorageDenied"),
     (errors.CredentialsError, "StorageDenied"),
     (errors.StorageUnavailable, "StorageUnavailable"),

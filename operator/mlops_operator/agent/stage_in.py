@@ -17,6 +17,7 @@ from mlops_operator.agent.git import clone_code, empty
 from mlops_operator.agent.places import Places, write_whole
 from mlops_operator.agent.requirements import prepare
 from mlops_operator.agent.restore import Restored, restore
+from mlops_operator.agent.space import check_space
 from mlops_operator.api.wire import (
     BIN_DIR,
     CHECKPOINT_DIR,
@@ -70,6 +71,7 @@ def stage_in(order: StageInOrder, places: Places, entrypoint: Path = _ENTRYPOINT
         requirements_key = prepare(order.requirements, places, bucket)
 
     def fetch_datasets() -> None:
+        check_space(order.datasets, order.disk_limit_bytes, bucket, places)
         for dataset in order.datasets:
             fetch_dataset(dataset, bucket, order.bucket, places)
 

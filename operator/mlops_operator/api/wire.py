@@ -171,6 +171,7 @@ class StageInOrder(Model):
     inline_files: dict[str, str] = {}
     datasets: list[StagedDataset] = []
     requirements: RequirementsOrder | None = None
+    disk_limit_bytes: int | None = None  # what the pod may write, where the run bounds it
     parameters: dict[str, Scalar] = {}
     checkpoints: CheckpointsOrder | None = None
     # What the record must hold beside what stage-in finds out.

@@ -268,7 +268,8 @@ ROWS: tuple[Row, ...] = (
     ),
     _user(
         "DiskLimitExceeded",
-        "It wrote more than the limit of its scratch folder, of a volume, or of `ephemeral-storage`; it was evicted.",
+        "It wrote more than the limit of its scratch folder, of a volume, or of `ephemeral-storage` and was evicted; or its"
+        " datasets alone are more.",
         "Raise the limit that the message names, or write less.",
     ),
     _user(

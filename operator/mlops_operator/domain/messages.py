@@ -34,7 +34,7 @@ def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings
             text = _out_of_memory(ending, run, settings)
         case "RequirementsFailed":
             text = f"The packages of spec.requirements could not be installed: {last_line(said)} See status.failure.logTail for pip's last lines. Correct them, or the package index that pip is told of, under a new name."
-        case "DiskLimitExceeded":
+        case "DiskLimitExceeded" if ending.container == "train":
             text = f"The run wrote more to its disk than it may, and was evicted: {said} What was not uploaded before is lost. Raise the limit (spec.pod.scratch.size, sizeLimit of a volume, or ephemeral-storage of spec.resources.limits), or write less."
         case "DeadlineExceeded":
             text = _too_late(run.spec.deadline_seconds, said)

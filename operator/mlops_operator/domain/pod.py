@@ -114,7 +114,11 @@ def identity(run: TrainingRun, attempt: int) -> RunIdentity:
 
 
 def stage_in_order(
-    run: TrainingRun, attempt: int, workspace: WorkspaceReady, datasets: Sequence[StagedDataset]
+    run: TrainingRun,
+    attempt: int,
+    workspace: WorkspaceReady,
+    datasets: Sequence[StagedDataset],
+    disk_limit_bytes: int | None,
 ) -> StageInOrder:
     """Build the order for stage-in; ``spec`` is for the record. Every attempt trains the commit of the first."""
     source = run.spec.source
@@ -129,6 +133,7 @@ def stage_in_order(
         inline_files=dict(source.inline.files) if source is not None and source.inline is not None else {},
         datasets=list(datasets),
         requirements=requirements.order(run.spec),
+        disk_limit_bytes=disk_limit_bytes,
         parameters=run.spec.parameters,
         checkpoints=checkpoints.order(run, _resume_from(run)),
         spec=run.spec.to_object(),
@@ -190,6 +195,7 @@ def pod_spec(
     spec = run.spec
     training = resources.of_training(spec, settings)
     train = _train(run, attempt, training, settings)
+    disk = resources.whole(training["limits"].get("ephemeral-storage"))
     pod: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -197,7 +203,7 @@ def pod_spec(
         "terminationGracePeriodSeconds": settings.grace_period_seconds,
         "securityContext": security_context(settings),
         "initContainers": [
-            _stage_in(run, stage_in_order(run, attempt, workspace, datasets), secrets, settings),
+            _stage_in(run, stage_in_order(run, attempt, workspace, datasets, disk), secrets, settings),
             *requirements.containers(run, train, settings),
             _sidecar(run, sidecar_order(run, attempt, workspace, settings), workspace, settings),
         ],

@@ -24,6 +24,12 @@ def amount(quantity: str | int) -> Decimal | None:
     return Decimal(match[1]) * FACTORS[match[2] or ""] if match else None
 
 
+def whole(quantity: str | None) -> int | None:
+    """Give a quantity in whole units, such as bytes."""
+    found = amount(quantity) if quantity is not None else None
+    return int(found) if found is not None else None
+
+
 def exceeds(left: str | int, right: str | int) -> bool:
     """Whether one quantity is larger than another; False where one of them is not a quantity."""
     a, b = amount(left), amount(right)
