@@ -23,6 +23,7 @@ _PATHS = {
     "TrainingDataset": f"{_OURS}/namespaces/{{namespace}}/trainingdatasets",
     "ModelVersion": f"{_OURS}/namespaces/{{namespace}}/modelversions",
     "Job": "/apis/batch/v1/namespaces/{namespace}/jobs",
+    "Service": "/api/v1/namespaces/{namespace}/services",
     "Pod": "/api/v1/namespaces/{namespace}/pods",
     "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",

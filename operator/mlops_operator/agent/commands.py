@@ -13,6 +13,7 @@ from mlops_operator.agent.places import Places
 from mlops_operator.agent.snapshot import snapshot
 from mlops_operator.agent.stage_in import stage_in
 from mlops_operator.agent.trust import write_bundle
+from mlops_operator.agent.workers import own_identity
 from mlops_operator.api.wire import ORDER_VARIABLE, SnapshotOrder, StageInOrder, TerminationReport
 from mlops_operator.errors import MlopsError
 
@@ -24,6 +25,7 @@ def run_stage_in(places: Places, environment: Mapping[str, str], entrypoint: Pat
 
     def work() -> None:
         order = StageInOrder.model_validate_json(environment.get(ORDER_VARIABLE, ""))
+        order = order.model_copy(update={"run": own_identity(order.run, environment)})
         stage_in(order, places, entrypoint)
 
     return _run(places, environment, work)

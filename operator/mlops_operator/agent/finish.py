@@ -21,6 +21,7 @@ from mlops_operator.agent.steering import Steering
 from mlops_operator.agent.summary import metric_statuses
 from mlops_operator.agent.tracking import Tracking
 from mlops_operator.agent.upload import Entry, OutOfTime, Uploader
+from mlops_operator.agent.workers import await_others
 from mlops_operator.api.base import Scalar
 from mlops_operator.api.wire import (
     STAGED_FILE,
@@ -96,12 +97,24 @@ class Finish:
                         message=f"the pod was deleted before everything was in the bucket: {error}",
                     )
                 )
-        if self.training.exit_code != 0:
+        if self.training.exit_code != 0 or self.order.run.worker:
             return Outcome()
         manifest = RunManifest.model_validate_json(data)
         if self.order.model is not None and manifest.model is None:
             return Outcome(failure=self._no_model())
+        if self.order.workers > 1:
+            return self._finish_with_others(data)
         return Outcome(manifest_digest=self._publish(data))
+
+    def _finish_with_others(self, data: bytes) -> Outcome:
+        """Write the run's manifest when all workers have ended well; one that has not is a failure of its own."""
+        others = await_others(
+            self.bucket, self.order.run, self.order.workers, lambda: self.deadline() is not None
+        )
+        if others is None:
+            return Outcome()
+        content = json.loads(data) | {"workers": [other.to_object() for other in others]}
+        return Outcome(manifest_digest=self._publish(canonical_json(content)))
 
     # --- manifests --------------------------------------------------------------------------------------------
 
@@ -125,7 +138,8 @@ class Finish:
         return document_digest(data)
 
     def _upload(self) -> bytes:
-        selection, details = self._model() if self.training.exit_code == 0 else (None, None)
+        speaks = self.training.exit_code == 0 and not self.order.run.worker
+        selection, details = self._model() if speaks else (None, None)
         collection = collect(self.order, self.places, selection)
         uploader = Uploader(self.bucket, self.order.run, self.deadline)
         uploader.look()

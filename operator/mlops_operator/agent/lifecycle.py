@@ -27,6 +27,7 @@ from mlops_operator.agent.summary import metric_statuses, total_steps
 from mlops_operator.agent.tracking import Tracking
 from mlops_operator.agent.upload import HistoryUploader
 from mlops_operator.agent.usage import UsageFile
+from mlops_operator.agent.workers import own_identity
 from mlops_operator.api.wire import (
     STAGED_FILE,
     TOKEN_FILE,
@@ -83,7 +84,8 @@ class Lifecycle:
         environment: Mapping[str, str],
         terminating: threading.Event,
     ) -> None:
-        self._order = SidecarOrder.model_validate_json(order)
+        common = SidecarOrder.model_validate_json(order)
+        self._order = common.model_copy(update={"run": own_identity(common.run, environment)})
         self._places = places
         self._tracking = tracking
         self._terminating = terminating

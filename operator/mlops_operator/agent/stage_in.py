@@ -139,9 +139,11 @@ def _fetch_code(order: StageInOrder, places: Places) -> str | None:
 def _record(
     order: StageInOrder, places: Places, bucket: Bucket, commit: str | None, restored: Restored
 ) -> None:
-    """Write the parameters, and what is needed to run it again."""
+    """Write the parameters, and what is needed to run it again; of several workers the first does."""
     parameters = json.dumps(order.parameters, indent=2, ensure_ascii=False).encode()
     write_whole(places.path(PARAMS_FILE), parameters)
+    if order.run.worker:
+        return
     record = {
         "schemaVersion": 1,
         "kind": "RunRecord",

@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 20.0
 
 
 class Steering:
-    """Checkpoints and objective of a run, as far as its order asks for them.
+    """Checkpoints and objective of a run, as far as its order asks for them; of several workers, of the first.
 
     Parameters
     ----------
@@ -36,9 +36,11 @@ class Steering:
         self._places = places
         self._asked = False
         self.changes = 0
-        self._objective = ObjectiveWatch(order.objective, tracking) if order.objective is not None else None
+        self._objective: ObjectiveWatch | None = None
         self._checkpoints: CheckpointSync | None = None
-        if order.checkpoints is not None:
+        if order.objective is not None and not order.run.worker:
+            self._objective = ObjectiveWatch(order.objective, tracking)
+        if order.checkpoints is not None and not order.run.worker:
             self._checkpoints = CheckpointSync(
                 order=order.checkpoints,
                 run=order.run,

@@ -138,10 +138,22 @@ def _rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _rfc3339_precise(value: datetime) -> str:
+    if value.microsecond == 0:
+        return _rfc3339(value)
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 # Whole seconds in UTC, as Kubernetes writes times.
 Time = Annotated[
     datetime,
     PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+# With its milliseconds, where it has any.
+PreciseTime = Annotated[
+    datetime,
+    PlainSerializer(_rfc3339_precise, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Scalar = bool | int | float | Annotated[str, Field(max_length=1024)]

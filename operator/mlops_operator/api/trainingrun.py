@@ -48,6 +48,8 @@ from mlops_operator.api.sources import GitSource, InlineSource
 RunPhase = Literal[
     "Pending", "Queued", "Staging", "Running", "Uploading", "Suspended", "Succeeded", "Failed", "Cancelled"
 ]
+# Each worker's report and pod is kept in memory.
+MAX_WORKERS = 64
 ENDED: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
@@ -268,6 +270,19 @@ class PodOptions(Model):
     )
 
 
+class Workers(Model):
+    """Several pods that train together."""
+
+    count: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = Field(
+        default=1, description="How many pods train together; each has the resources that the run asks for."
+    )
+    launcher: Literal["None", "Torchrun", "TensorFlow"] = Field(
+        default="None",
+        description="What tells the pods of each other. None: MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK, one process a"
+        " pod. Torchrun: PET_* beside them, which torchrun reads. TensorFlow: TF_CONFIG beside them.",
+    )
+
+
 class MetricSource(Model):
     """Where the training writes metrics to."""
 
@@ -429,6 +444,7 @@ FIXED_FIELDS = (
     "scheduling",
     "pod",
     "requirements",
+    "workers",
     "metrics",
     "checkpoints",
     "resumeFrom",
@@ -495,6 +511,9 @@ class TrainingRunSpec(Model):
     requirements: Requirements | None = Field(
         default=None, description="Python packages that the image lacks; installed before the command starts."
     )
+    workers: Workers | None = Field(
+        default=None, description="Trains in several pods that know of each other; default: one pod."
+    )
     metrics: Metrics = Field(default=Metrics(), description="Where live metrics come from.")
     checkpoints: Checkpoints = Field(
         default=Checkpoints(), description="How checkpoints are kept and taken up again."
@@ -542,6 +561,11 @@ class TrainingRunSpec(Model):
         description="Set it to true to stop the run. What was written is kept. It cannot be taken back.",
     )
 
+    @property
+    def worker_count(self) -> int:
+        """How many pods train together."""
+        return self.workers.count if self.workers is not None else 1
+
     rules = (
         *fixed(
             *FIXED_FIELDS, untyped=("parameters",), advice="a run is a record. Apply it under a new name."
@@ -562,6 +586,13 @@ class TrainingRunSpec(Model):
             ".upperAscii())].all(names, names.all(name, names.filter(other, other == name).size() == 1))",
             "two names stand for one variable: PARAM_<NAME> is in upper case, with _ in place of - and .",
             field_path=".parameters",
+        ),
+        Rule(
+            "!has(self.workers) || !has(self.workers.count) || self.workers.count == 1 || !has(self.metrics)"
+            " || !has(self.metrics.earlyStopping)",
+            "one worker cannot end the others in good order: stop early in the code, where all workers decide together",
+            field_path=".metrics",
+            reason="FieldValueForbidden",
         ),
         Rule(
             "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
@@ -675,6 +706,9 @@ class FailureStatus(Model):
 
     cause: str = Field(description="One word, such as OOMKilled or UserError.", max_length=64)
     side: Literal["User", "Platform"] = Field(description="Who can mend it.")
+    worker: int | None = Field(
+        default=None, description="Index of the worker that failed first, where there are several.", ge=0
+    )
     container: str | None = Field(default=None, description="Container that failed.")
     exit_code: int | None = Field(default=None, description="Exit code of the command.")
     message: str = Field(description="What happened and what to do.", max_length=4096)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mlops_operator.api.base import Model, Scalar, Time
+from pydantic import Field
+
+from mlops_operator.api.base import Model, PreciseTime, Scalar, Time
 from mlops_operator.api.checkpoints import CheckpointStatus, ResumedStatus
 from mlops_operator.api.objective import Goal, ObjectiveStatus
 from mlops_operator.api.sources import GitSource
 from mlops_operator.api.trainingdataset import S3Source
-from mlops_operator.api.trainingrun import ArtifactOutput, MetricSource, MetricStatus
+from mlops_operator.api.trainingrun import MAX_WORKERS, ArtifactOutput, MetricSource, MetricStatus
 
 # --- folders and files in a pod -------------------------------------------------------------------------------
 MLOPS_DIR = "/mlops"
@@ -49,6 +51,7 @@ ORDER_VARIABLE = "MLOPS_ORDER"
 RUN_TAG = "mlops.eoepca.org/run"
 RUN_UID_TAG = "mlops.eoepca.org/run-uid"
 ATTEMPT_TAG = "mlops.eoepca.org/attempt"
+WORKER_VARIABLE = "MLOPS_WORKER_INDEX"  # in every container of a run with several workers
 
 Cause = Literal[
     # ends of a run
@@ -81,6 +84,7 @@ class RunIdentity(Model):
     namespace: str
     uid: str
     attempt: int = 1
+    worker: int = Field(default=0, ge=0, lt=MAX_WORKERS, exclude_if=lambda worker: worker == 0)
 
     @property
     def prefix(self) -> str:
@@ -89,7 +93,11 @@ class RunIdentity(Model):
 
     @property
     def attempt_prefix(self) -> str:
-        return f"{self.prefix}attempts/{self.attempt}/"
+        return f"{self.prefix}attempts/{self.attempt}/" + (f"workers/{self.worker}/" if self.worker else "")
+
+    def of_worker(self, index: int) -> RunIdentity:
+        """Give the same attempt of another worker: its prefix lies below the attempt's."""
+        return self.model_copy(update={"worker": index})
 
 
 def run_tags(run: RunIdentity) -> dict[str, str]:
@@ -165,7 +173,7 @@ class StageInOrder(Model):
     """To ``python -m mlops_operator.agent stage-in``."""
 
     kind: Literal["StageIn"] = "StageIn"
-    run: RunIdentity
+    run: RunIdentity  # the same for all workers; which one it is, a container learns from WORKER_VARIABLE
     bucket: BucketHint
     git: GitSource | None = None
     inline_files: dict[str, str] = {}
@@ -195,7 +203,8 @@ class SidecarOrder(Model):
     """To ``python -m mlops_operator.agent sidecar``."""
 
     kind: Literal["Sidecar"] = "Sidecar"
-    run: RunIdentity
+    run: RunIdentity  # as in StageInOrder
+    workers: int = 1
     bucket: BucketHint
     experiment: str
     working_dir: str = CODE_DIR
@@ -250,8 +259,8 @@ class TrainingExit(UsageReport):
 
     exit_code: int
     signal: str | None = None
-    start_time: Time
-    end_time: Time
+    start_time: PreciseTime
+    end_time: PreciseTime  # which of several workers failed first is a matter of milliseconds
     deadline_exceeded: bool = False
     terminated: bool = False
     # The sidecar asked for the end (STOP_FILE); the exit code is 0 then, whatever the command's was.
@@ -346,8 +355,21 @@ class ModelDescription(Model):
     framework_version: str | None = None
 
 
+class WorkerSummary(UsageReport):
+    """What another worker of the attempt did; its files are named by the manifest of its own prefix."""
+
+    index: int
+    start_time: PreciseTime
+    end_time: PreciseTime
+    size_bytes: int = 0
+    manifest_digest: str
+
+
 class RunManifest(Model):
-    """``manifest.json`` of an attempt and, last of all, of the run: it makes the prefix valid."""
+    """``manifest.json`` of an attempt and, last of all, of the run: it makes the prefix valid.
+
+    With several workers the attempt's is that of worker 0, and the run's is written when all have ended with 0.
+    """
 
     schema_version: Literal[1] = 1
     kind: Literal["RunManifest"] = "RunManifest"
@@ -364,6 +386,7 @@ class RunManifest(Model):
     commit: str | None = None
     datasets: list[StagedDataset] = []
     tracking_run_id: str | None = None
+    workers: list[WorkerSummary] = []  # the others, in the run's manifest
     warnings: list[str] = []
     created_at: Time
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from mlops_operator.controller.keys import Key
-from mlops_operator.controller.kube import JOBS, MODEL_VERSIONS, PARENTS, Resource
+from mlops_operator.controller.kube import JOBS, MODEL_VERSIONS, PARENTS, SERVICES, Resource
 from mlops_operator.controller.store import Parent, Store
 from mlops_operator.controller.transport import (
     AlreadyExists,
@@ -39,7 +39,7 @@ class Writes(Protocol):
     ) -> str: ...
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
-    async def delete_job(self, namespace: str, name: str, uid: str) -> None: ...
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None: ...
     async def delete_self(
         self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str
     ) -> None: ...
@@ -159,19 +159,19 @@ class Executor:
 
     async def _change_children(self, parent: Parent, plan: Plan) -> None:
         namespace = parent.key.namespace
-        if plan.create_job is not None:
+        has_service = plan.create_service is None or await self._create_service(parent, plan.create_service)
+        if plan.create_job is not None and has_service:
             await self._create_job(parent, plan.create_job)
         if plan.create_model_version is not None:
             try:
                 await self._post(parent, MODEL_VERSIONS, plan.create_model_version)
             except AlreadyExists:
                 log.debug("the ModelVersion of %s is there already", parent.key)
+        # Before the Jobs: as long as the Job is there, its Service is asked for again.
+        for name in plan.delete_services:
+            await self._delete_service(parent, name)
         for name, uid in plan.delete_jobs:
-            await self._fence.hold()
-            try:
-                await self._kube.delete_job(namespace, name, uid)
-            except (NotFound, Conflict) as error:
-                log.debug("the Job is gone already: %s", error)
+            await self._delete(JOBS, namespace, name, uid)
         if plan.delete_self:
             await self._delete_self(parent)
 
@@ -186,6 +186,40 @@ class Executor:
             log.warning("its time is over, but it was not deleted: %s", refusal(error, namespace)[1])
         else:
             log.info("deleted: its time is over, and the history has it")
+
+    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        await self._fence.hold()
+        try:
+            await self._kube.delete(resource, namespace, name, uid)
+        except (NotFound, Conflict) as error:
+            log.debug("the %s is gone already: %s", resource.kind, error)
+
+    async def _create_service(self, parent: Parent, service: Object) -> bool:
+        """Make the Service of an attempt's pods; False if there is none that is ours."""
+        name = service["metadata"]["name"]
+        try:
+            return await self._post(parent, SERVICES, service) is not None
+        except AlreadyExists:
+            if await self._service_uid(parent, name) is not None:
+                return True
+        create = Create(parent.key.namespace, SERVICES.kind, name)
+        self._refusals.refused(parent.key, create, "ServiceNameTaken", service_taken(parent.key, name))
+        self._wake(parent.key)
+        return False
+
+    async def _delete_service(self, parent: Parent, name: str) -> None:
+        uid = await self._service_uid(parent, name)
+        if uid is not None:
+            await self._delete(SERVICES, parent.key.namespace, name, uid)
+
+    async def _service_uid(self, parent: Parent, name: str) -> str | None:
+        """Give the uid of a Service that is ours; None: there is none, or it is somebody else's."""
+        try:
+            metadata = (await self._kube.get(SERVICES, parent.key.namespace, name))["metadata"]
+        except NotFound:
+            return None
+        owners = {reference.get("uid") for reference in metadata.get("ownerReferences") or []}
+        return str(metadata["uid"]) if parent.uid in owners else None
 
     async def _create_job(self, parent: Parent, job: Object) -> None:
         name = job["metadata"]["name"]
@@ -239,6 +273,14 @@ class Executor:
         else:
             log.warning("a Job %s is there that is not of %s", name, parent.key)
             self._store.foreign_found(namespace, view)
+
+
+def service_taken(owner: Key, name: str) -> str:
+    """Say that a Service has the name of ours."""
+    return (
+        f"Service {name} exists already and does not belong to this {owner.kind}. It is left alone; delete it if it is"
+        f" not needed (kubectl -n {owner.namespace} delete service {name}), or use another name."
+    )
 
 
 def refusal(error: KubeError, namespace: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ authentication.k8s.io       tokenreviews             create                     
 batch                       jobs                     create, get, delete                         workspace
 core                        pods                     create (dryRun=All)                         workspace
 mlops.eoepca.org            trainingruns             delete                                      workspace
+core                        services                 create, get, delete                         workspace
 mlops.eoepca.org            modelversions            create                                      workspace
 core                        secrets                  get                                         workspace
 coordination.k8s.io         leases                   create, get, update                         operator's namespace
@@ -79,6 +80,7 @@ MODEL_VERSIONS = Resource("ModelVersion", f"apis/{GROUP}/{VERSION}", "modelversi
 JOBS = Resource("Job", "apis/batch/v1", "jobs", _OURS)
 PODS = Resource("Pod", "api/v1", "pods", _OURS)
 NAMESPACES = Resource("Namespace", "api/v1", "namespaces")
+SERVICES = Resource("Service", "api/v1", "services")
 SECRETS = Resource("Secret", "api/v1", "secrets")
 LEASES = Resource("Lease", "apis/coordination.k8s.io/v1", "leases")
 EVENTS = Resource("Event", "apis/events.k8s.io/v1", "events")
@@ -203,16 +205,16 @@ class Kube:
             accept=METADATA,
         )
 
-    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
-        """Delete a Job and, in the background, its pods.
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete an object and, in the background, what it owns.
 
         Raises
         ------
         Conflict
-            There is another Job of that name.
+            There is another one of that name.
         """
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        await self._transport.request("DELETE", JOBS.path(namespace, name), body=body)
+        await self._transport.request("DELETE", resource.path(namespace, name), body=body)
 
     async def delete_self(
         self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str

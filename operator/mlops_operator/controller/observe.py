@@ -65,6 +65,7 @@ class Observer:
             progress=self._progress.of(parent.uid),
             heard_at=self._progress.heard_at(parent.uid),
             newer_ended=self._store.newer_ended(parent),
+            worker_progress=self._progress.of_others(parent.uid),
             outcomes=self._outcomes,
             namespace=self._lines.namespace(namespace) if self._lines is not None else None,
             place=self._lines.place(namespace, parent.key.name) if self._lines is not None else None,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from mlops_operator.api.modelversion import ModelFileStatus, ModelMetadata
 from mlops_operator.api.trainingdataset import TrainingDatasetSpec
-from mlops_operator.api.wire import BucketHint
+from mlops_operator.api.wire import BucketHint, RunIdentity
 from mlops_operator.controller.effects import SecretMissing
 from mlops_operator.controller.workspaces import Workspaces
 from mlops_operator.domain import effects as e
@@ -118,7 +118,14 @@ class StorageEffects:
         bucket = self._workspaces.bucket(effect.namespace)
 
         def read() -> e.Outcome:
-            found = read_progress(bucket, effect.run_name, effect.run_uid, effect.attempt)
+            identity = RunIdentity(
+                name=effect.run_name,
+                namespace=effect.namespace,
+                uid=effect.run_uid,
+                attempt=effect.attempt,
+                worker=effect.worker,
+            )
+            found = read_progress(bucket, identity)
             return e.ProgressRead(self._now(), found)
 
         return await self._in_thread(effect, read)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_operator.api.base import LABEL_OWNER_UID
+from mlops_operator.domain.distributed import INDEX_LABEL
 from mlops_operator.domain.observed import ContainerView, JobView, PodView
 
 Object = Mapping[str, Any]
@@ -28,9 +29,16 @@ def job_view(job: Object) -> JobView:
         owner_uid=owner_uid(metadata),
         complete="Complete" in conditions,
         failed="Failed" in conditions,
+        failing_since=_failing_since(conditions),
         deleting="deletionTimestamp" in metadata,
         finished_at=parse_time((ended or {}).get("lastTransitionTime")),
     )
+
+
+def _failing_since(conditions: Object) -> datetime | None:
+    # FailureTarget comes first, and Failed when all pods have ended.
+    condition = conditions.get("FailureTarget") or conditions.get("Failed") or {}
+    return parse_time(condition.get("lastTransitionTime"))
 
 
 def owner_uid(metadata: Object) -> str | None:
@@ -49,12 +57,14 @@ def pod_view(pod: Object) -> PodView:
         uid=metadata["uid"],
         phase=status.get("phase", "Pending"),
         job=labels.get("batch.kubernetes.io/job-name") or labels.get("job-name", ""),
+        index=int(labels.get(INDEX_LABEL) or 0),
         node_name=(pod.get("spec") or {}).get("nodeName"),
         created_at=parse_time(metadata.get("creationTimestamp")),
         reason=status.get("reason"),
         message=status.get("message"),
         deleting="deletionTimestamp" in metadata,
         gone_by=parse_time(metadata.get("deletionTimestamp")),
+        stop_requested_at=_stop_requested_at(metadata),
         conditions={
             c["type"]: (c.get("status", ""), c.get("reason") or "", c.get("message") or "")
             for c in status.get("conditions") or []
@@ -62,6 +72,12 @@ def pod_view(pod: Object) -> PodView:
         init=_containers(status.get("initContainerStatuses")),
         containers=_containers(status.get("containerStatuses")),
     )
+
+
+def _stop_requested_at(metadata: Object) -> datetime | None:
+    until = parse_time(metadata.get("deletionTimestamp"))
+    grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    return until - grace if until is not None else None
 
 
 def _containers(statuses: list[dict[str, Any]] | None) -> tuple[ContainerView, ...]:

@@ -13,6 +13,7 @@ from mlops_operator.api.trainingrun import (
     RunStorageStatus,
     TrainingRun,
     TrainingRunStatus,
+    UsageStatus,
 )
 from mlops_operator.api.wire import RunManifest, TrainingExit
 from mlops_operator.domain import checkpoints, live, messages, next_attempt, objective, tracking, usage
@@ -63,7 +64,11 @@ def _message(run: TrainingRun, ended: End, settings: Settings) -> str:
         manifest = ended.reading.manifest
         best = manifest.objective if manifest is not None else None
         return clip(objective.stopped_early(run, best or ended.status.objective))
-    return clip(messages.of_ending(ended.ending, ended.attempt.facts, run, settings))
+    return clip(
+        messages.of_ending(
+            ended.ending, ended.attempt.facts, run, settings, worker=ended.attempt.failed_worker
+        )
+    )
 
 
 def _with_end(ended: End, message: str, now: datetime) -> TrainingRunStatus:
@@ -73,7 +78,7 @@ def _with_end(ended: End, message: str, now: datetime) -> TrainingRunStatus:
     # The first attempt that trained gives the run's own time.
     is_first = status.start_time in (None, recorded.training_start_time)
     uri = status.storage.uri if status.storage is not None else None
-    used = usage.of_report(training, recorded.usage)
+    used = _used(ended, recorded.usage)
     last = recorded.model_copy(
         update={
             "usage": used,
@@ -83,7 +88,7 @@ def _with_end(ended: End, message: str, now: datetime) -> TrainingRunStatus:
             "counted": _is_counted(ended.ending),
             "exit_code": training.exit_code if training is not None else recorded.exit_code,
             "message": clip(message, MAX_ATTEMPT_MESSAGE),
-            "logs": f"{uri}attempts/{recorded.number}/logs/" if uri and started else None,
+            "logs": f"{_prefix(ended.attempt, uri)}logs/" if uri and started else None,
         }
     )
     return status.model_copy(
@@ -93,6 +98,20 @@ def _with_end(ended: End, message: str, now: datetime) -> TrainingRunStatus:
             "usage": usage.total(status.usage, recorded.usage, used),
         }
     )
+
+
+def _used(ended: End, before: UsageStatus | None) -> UsageStatus | None:
+    manifest = ended.reading.manifest
+    if manifest is not None:
+        return usage.of_report(usage.together([manifest.training, *manifest.workers]), before)
+    several = len(ended.attempt.workers) > 1
+    return before if several and before is not None else usage.of_report(ended.training, before)
+
+
+def _prefix(attempt: Attempt, uri: str) -> str:
+    worker = attempt.failed_worker
+    place = f"{uri}attempts/{attempt.recorded.number}/"
+    return f"{place}workers/{worker}/" if worker else place
 
 
 def _is_counted(ending: Ending) -> bool | None:

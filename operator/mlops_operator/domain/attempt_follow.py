@@ -19,17 +19,18 @@ from mlops_operator.domain import (
     unreachable,
     usage,
     volumes,
+    worker_group,
 )
 from mlops_operator.domain.attempt import Attempt, accelerator_text
 from mlops_operator.domain.attempt_end import End, end, stop_deletes
 from mlops_operator.domain.conditions import clip
 from mlops_operator.domain.manifest_reading import Reading, read
 from mlops_operator.domain.observed import ObservedRun
-from mlops_operator.domain.outcome import Facts
 from mlops_operator.domain.podless import Podless
 from mlops_operator.domain.step import QUEUED_GRACE_SECONDS, Step, normal, wait
 from mlops_operator.domain.times import earliest, seconds_between
 from mlops_operator.domain.waiting import Waiting, for_pod, until_volumes_are_late
+from mlops_operator.domain.worker_group import Worker
 from mlops_operator.settings import Settings
 
 # How long the end of a run waits for the pod to say which image it ran, in seconds.
@@ -50,12 +51,12 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
         if unread is not None:
             return Step(status, effects=(*reading.effects, unread))
         return end(observed, End(attempt, ended, reading, status), settings, now)
-    status = _with_stop(run, status, facts, now)
+    status = _with_stop(run, status, attempt, now)
     stops = run.spec.cancel or status.attempts[-1].cause is not None
     missing = Podless() if stops else _missing_pod(observed, attempt, now)
     waiting = _waiting(run, replace(attempt, recorded=status.attempts[-1]), reading, settings, now)
     waiting = waiting or missing.waiting
-    where = phase.derive(run.status.phase, attempt.pod, attempt.report)
+    where = phase.derive(run.status.phase, [(worker.pod, worker.report) for worker in attempt.workers])
     fresh = _is_fresh(run, attempt, where, waiting, now)
     effects = (*reading.effects, *missing.effects)
     if fresh > 0:
@@ -67,8 +68,8 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
         reading.again_seconds,
         missing.again_seconds,
         looking.again_seconds,
-        until_volumes_are_late(attempt.pod, now),
-        unreachable.seconds_until_overdue(attempt.pod, now) or None,
+        *(until_volumes_are_late(worker.pod, now) for worker in attempt.workers),
+        *(unreachable.seconds_until_overdue(worker.pod, now) or None for worker in attempt.workers),
     )
     return replace(
         step,
@@ -80,23 +81,30 @@ def follow(observed: ObservedRun, attempt: Attempt, settings: Settings, now: dat
 
 
 def _missing_pod(observed: ObservedRun, attempt: Attempt, now: datetime) -> Podless:
-    """Say why the Job has no pod, where it should have one."""
-    if attempt.pod is not None or attempt.facts.deleted:
+    """Say why the Job has no pod, or not all of them, where it should have."""
+    missing = [worker for worker in attempt.workers if worker.pod is None]
+    if not missing or attempt.facts.deleted or attempt.culprit is not None:
         return Podless()
     namespace = observed.run.metadata.namespace
-    return podless.look(attempt.name, namespace, attempt.recorded.start_time, observed.outcomes, now)
+    found = podless.look(attempt.name, namespace, attempt.recorded.start_time, observed.outcomes, now)
+    told = worker_group.waiting([found.waiting if worker in missing else None for worker in attempt.workers])
+    return replace(found, waiting=told)
 
 
-def _with_stop(run: TrainingRun, status: TrainingRunStatus, facts: Facts, now: datetime) -> TrainingRunStatus:
+def _with_stop(
+    run: TrainingRun, status: TrainingRunStatus, attempt: Attempt, now: datetime
+) -> TrainingRunStatus:
     """Record that the attempt is to be ended, and why: that stays so whatever the user changes meanwhile."""
     last = status.attempts[-1]
     known = run.model_copy(update={"status": status})
     if last.cause is not None or run.spec.cancel:
         return status
-    if suspension.ends_attempt(run, facts):
+    if suspension.ends_attempt(run, attempt.facts):
         stop = {"cause": "Suspended"}
     elif start_deadline.has_passed(known, now):
         stop = {"cause": "StartDeadlineExceeded", "message": clip(start_deadline.message(run), 512)}
+    elif attempt.culprit is not None and worker_group.ends_attempt(attempt.culprit, attempt.job):
+        stop = {"cause": worker_group.cause(attempt.culprit)}
     else:
         return status
     return status.model_copy(update={"attempts": [*status.attempts[:-1], last.model_copy(update=stop)]})
@@ -123,31 +131,39 @@ def _is_fresh(
 def _waiting(
     run: TrainingRun, attempt: Attempt, reading: Reading, settings: Settings, now: datetime
 ) -> Waiting | None:
-    namespace, pod = run.metadata.namespace, attempt.pod
     ends = reading.waiting or _for_end(run, attempt, now)
-    if ends is not None or pod is None:
+    if ends is not None:
         return ends
-    found = for_pod(
-        pod,
-        namespace,
-        now,
-        accelerator=accelerator_text(run.spec, settings),
-        mounts=volumes.waited_for(run.spec),
-    )
+    found = worker_group.waiting([_for_worker(worker, run, settings, now) for worker in attempt.workers])
     if found is not None and found.reason == "ImagePull" == run.status.reason and run.status.message:
         return replace(found, message=run.status.message)  # the kubelet tells the same in turns
     return found
 
 
+def _for_worker(worker: Worker, run: TrainingRun, settings: Settings, now: datetime) -> Waiting | None:
+    if worker.pod is None:
+        return None
+    return for_pod(
+        worker.pod,
+        run.metadata.namespace,
+        now,
+        accelerator=accelerator_text(run.spec, settings),
+        mounts=volumes.waited_for(run.spec),
+    )
+
+
 def _for_end(run: TrainingRun, attempt: Attempt, now: datetime) -> Waiting | None:
     """Say why the pod is being ended, or is out of reach."""
-    pod, why = attempt.pod, attempt.recorded.cause
-    if pod is not None and unreachable.is_unreachable(pod, now):
-        return unreachable.waiting(pod)
+    why, pods = attempt.recorded.cause, [worker.pod for worker in attempt.workers]
+    silent = next((pod for pod in pods if pod is not None and unreachable.is_unreachable(pod, now)), None)
+    if silent is not None:
+        return unreachable.waiting(silent)
     if run.spec.cancel:
         return Waiting("Cancelling", "The run is being cancelled; its pod has time to upload what it has.")
     if why == "Suspended":
         return Waiting("Suspending", "The run is being suspended; its pod has time to upload what it has.")
+    if attempt.culprit is not None:
+        return worker_group.stopping(attempt.culprit, attempt.job)
     if attempt.facts.deleted or why is not None:
         return Waiting(
             "Terminating", f"The pod is being ended; it has time to upload what it has.{_said(attempt)}"

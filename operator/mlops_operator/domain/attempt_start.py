@@ -11,7 +11,7 @@ from mlops_operator.domain import acceptance, masking, phase, pinning, prerequis
 from mlops_operator.domain.effects import CheckSecret, Create, Failed, WorkspaceReady
 from mlops_operator.domain.halt import halted, refused
 from mlops_operator.domain.job import run_job
-from mlops_operator.domain.naming import job_name
+from mlops_operator.domain.naming import job_name, service_name
 from mlops_operator.domain.observed import ObservedRun
 from mlops_operator.domain.pod import identity, mlflow_secret
 from mlops_operator.domain.retry import is_mended_outside, seconds_until_again
@@ -96,14 +96,22 @@ def make_again(observed: ObservedRun, recorded: AttemptStatus, settings: Setting
     return start(observed, recorded.number, settings, now)
 
 
+def _refused(observed: ObservedRun, job: str) -> Failed | None:
+    """Give what the API server said to the POST of a Job, or of its Service."""
+    namespace = observed.run.metadata.namespace
+    creates = (Create(namespace, "Service", service_name(job)), Create(namespace, "Job", job))
+    found = (observed.outcomes.get(create) for create in creates)
+    return next((outcome for outcome in found if isinstance(outcome, Failed)), None)
+
+
 def _hindered(observed: ObservedRun, name: str, now: datetime) -> Step | None:
     """Give the step of a run whose Job cannot be made: its name is taken, or the API server refused it."""
     run = observed.run
     foreign = observed.jobs.get(name)
     if foreign is not None and not foreign.gone:
         return wait(run.status, "Pending", name_taken("TrainingRun", name, run.metadata.namespace))
-    said = observed.outcomes.get(Create(run.metadata.namespace, "Job", name))
-    if not isinstance(said, Failed):
+    said = _refused(observed, name)
+    if said is None:
         return None
     if not is_mended_outside(said):
         step = wait(run.status, "Pending", Waiting(said.cause, f"{said.message} {acceptance.ANEW}"))

@@ -120,6 +120,11 @@ ROWS: tuple[Row, ...] = (
         "Delete it, or apply the run under another name.",
     ),
     _waiting(
+        "ServiceNameTaken",
+        "A Service of the name that the run's workers need exists and is not the operator's; it is left alone.",
+        "Delete it, or apply the run under another name.",
+    ),
+    _waiting(
         "PodNotCreated",
         "Kubernetes has made no pod for the Job, and the API server does not say why.",
         "It mostly comes within a minute; the message says where to look if not.",
@@ -142,8 +147,8 @@ ROWS: tuple[Row, ...] = (
     _waiting("Cancelling", "The run was cancelled; it has time to upload what it has.", "Nothing."),
     _waiting(
         "Terminating",
-        "Its pod was deleted, or is taken away; it has time to upload what it has.",
-        "Nothing: another attempt follows.",
+        "Its pod was deleted or is taken away, or one of its workers has failed; the rest has time to upload what it has.",
+        "Nothing: the message says why; another attempt may follow.",
     ),
     _waiting(
         "NodeUnreachable",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mlops_operator.api.trainingrun import TrainingRun, TrainingRunStatus
-from mlops_operator.domain import live, registration, suspension, tracking
+from mlops_operator.domain import distributed, live, registration, suspension, tracking
 from mlops_operator.domain.conditions import as_claim, clip, find, of_run, settle
 from mlops_operator.domain.plan import Event, Object, Plan
 from mlops_operator.domain.step import Step
@@ -42,13 +42,16 @@ def conclude(run: TrainingRun, step: Step, now: datetime) -> Plan:
         old, new = before.to_object(), status.to_object()
         written = new if new != old else None
         is_live = written is not None and live.are_figures(old, new)
+    makes_job = step.create_job is not None and written is not None
     return Plan(
         status=written,
         live=is_live,
-        create_job=step.create_job if written is not None else None,
+        create_job=step.create_job if makes_job else None,
+        create_service=distributed.service(run, status.attempts[-1].number) if makes_job else None,
         create_model_version=step.create_model_version,
         delete_jobs=step.delete_jobs,
         delete_self=step.delete_run and written is None,
+        delete_services=distributed.services_of(run, step.delete_jobs),
         effects=step.effects,
         events=_events(run, status) if step.warn and written is not None else (),
         requeue_after_seconds=step.again_seconds,

@@ -19,10 +19,10 @@ from mlops_operator.api.wire import (
     OUTPUT_DIR,
     TENSORBOARD_DIR,
 )
-from mlops_operator.domain import checkpoints, resources
+from mlops_operator.domain import checkpoints, distributed, resources
 from mlops_operator.settings import Settings
 
-HOST = "algo-1"
+HOST = "algo-1"  # of a run with one pod
 LOG_LEVEL = 20  # INFO, in Python
 INTERFACE = "eth0"
 # Names of datasets that Vertex AI's parts go by.
@@ -34,10 +34,10 @@ PARTS = {
 FORMATS = {".csv": "csv", ".jsonl": "jsonl"}
 
 
-def variables(run: TrainingRun, settings: Settings) -> dict[str, str]:
+def variables(run: TrainingRun, attempt: int, settings: Settings) -> dict[str, str]:
     """Give all of them; what the run sets itself under such a name is left to it."""
     own = {entry.name for entry in run.spec.env}
-    found = {**sagemaker(run, settings), **vertex(run)}
+    found = {**sagemaker(run, attempt, settings), **vertex(run)}
     return {name: value for name, value in found.items() if name not in own}
 
 
@@ -49,11 +49,12 @@ def gpus(run: TrainingRun, settings: Settings) -> int:
     return sum(int(resources.amount(value) or 0) for name, value in limits.items() if name.endswith("/gpu"))
 
 
-def sagemaker(run: TrainingRun, settings: Settings) -> dict[str, str]:
+def sagemaker(run: TrainingRun, attempt: int, settings: Settings) -> dict[str, str]:
     """Give what SageMaker's training toolkit sets: a channel is a dataset, a hyperparameter a parameter."""
     parameters = run.spec.parameters
     channels = {ref.name: folder(ref) for ref in run.spec.datasets}
-    environment = _training_environment(run, channels, settings)
+    hosts = _resource_config(run, attempt)
+    environment = _training_environment(run, channels, settings) | hosts | {"resource_config": hosts}
     return {
         "SM_MODEL_DIR": MODEL_DIR,
         "SM_OUTPUT_DIR": OUTPUT_DIR,
@@ -66,11 +67,11 @@ def sagemaker(run: TrainingRun, settings: Settings) -> dict[str, str]:
         "SM_USER_ARGS": _json(_arguments(parameters)),
         "SM_NUM_CPUS": str(environment["num_cpus"]),
         "SM_NUM_GPUS": str(environment["num_gpus"]),
-        "SM_CURRENT_HOST": HOST,
-        "SM_HOSTS": _json([HOST]),
+        "SM_CURRENT_HOST": str(hosts["current_host"]),
+        "SM_HOSTS": _json(hosts["hosts"]),
         "SM_LOG_LEVEL": str(LOG_LEVEL),
         "SM_NETWORK_INTERFACE_NAME": INTERFACE,
-        "SM_RESOURCE_CONFIG": _json(environment["resource_config"]),
+        "SM_RESOURCE_CONFIG": _json(hosts),
         "SM_INPUT_DATA_CONFIG": _json(environment["input_data_config"]),
         "SM_TRAINING_ENV": _json(environment),
         "TRAINING_JOB_NAME": run.metadata.name,
@@ -88,8 +89,6 @@ def _training_environment(
     }
     return {
         "channel_input_dirs": dict(channels),
-        "current_host": HOST,
-        "hosts": [HOST],
         "hyperparameters": dict(run.spec.parameters),
         "input_data_config": dict.fromkeys(channels, file_mode),
         "job_name": run.metadata.name,
@@ -101,8 +100,13 @@ def _training_environment(
         "num_gpus": gpus(run, settings),
         "output_data_dir": OUTPUT_DIR,
         "output_dir": OUTPUT_DIR,
-        "resource_config": {"current_host": HOST, "hosts": [HOST]},
     }
+
+
+def _resource_config(run: TrainingRun, attempt: int) -> dict[str, object]:
+    if run.spec.worker_count == 1:
+        return {"current_host": HOST, "hosts": [HOST]}
+    return {"current_host": distributed.own_host(run, attempt), "hosts": distributed.hosts(run, attempt)}
 
 
 def vertex(run: TrainingRun) -> dict[str, str]:

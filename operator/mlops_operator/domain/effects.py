@@ -60,6 +60,7 @@ class ReadProgress(Effect):
     run_uid: str
     attempt: int
     moment: str = ""
+    worker: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from mlops_operator.api.base import Scalar
@@ -20,7 +21,7 @@ from mlops_operator.api.wire import (
     RunIdentity,
     run_tags,
 )
-from mlops_operator.domain import checkpoints, conventions, masking
+from mlops_operator.domain import checkpoints, conventions, distributed, masking
 from mlops_operator.domain.naming import parameter_variable
 from mlops_operator.settings import Settings
 
@@ -54,23 +55,23 @@ def run_context(run: TrainingRun, attempt: int) -> str:
     return json.dumps(run_tags(identity))
 
 
-def proxies(settings: Settings) -> dict[str, str]:
+def proxies(settings: Settings, peers: Sequence[str] = ()) -> dict[str, str]:
     """Give the proxy of ``http`` and ``https``, and at ``no`` what goes past them, as `urllib.request.getproxies` does.
 
-    The pod itself and the progress endpoint always go past them. Empty where there is no proxy.
+    The pod itself, its peers and the progress endpoint always go past them. Empty where there is no proxy.
     """
     proxy = settings.proxy
     found = {scheme: url for scheme, url in (("http", proxy.http), ("https", proxy.https)) if url}
     if not found:
         return {}
-    own = ["localhost", "127.0.0.1", "::1", urlsplit(settings.progress.url).hostname or ""]
+    own = ["localhost", "127.0.0.1", "::1", urlsplit(settings.progress.url).hostname or "", *peers]
     return {**found, "no": ",".join(dict.fromkeys(host for host in [*own, *proxy.no_proxy] if host))}
 
 
-def of_platform(settings: Settings) -> list[Variable]:
+def of_platform(settings: Settings, peers: Sequence[str] = ()) -> list[Variable]:
     """Proxies and certificates: every container has them."""
     variables = []
-    for scheme, value in proxies(settings).items():
+    for scheme, value in proxies(settings, peers).items():
         name = f"{scheme.upper()}_PROXY"
         variables += [literal(name, value), literal(name.lower(), value)]
     if settings.ca_bundle:
@@ -105,17 +106,22 @@ def of_training(run: TrainingRun, attempt: int, settings: Settings) -> list[Vari
         "MLOPS_ENTRYPOINT_DEADLINE_SECONDS": str(spec.deadline_seconds or 0),
         "MLOPS_ENTRYPOINT_GRACE_SECONDS": str(settings.grace_period_seconds),
         "MLOPS_ENTRYPOINT_UPLOAD_SECONDS": str(settings.upload_seconds),
-        "MLOPS_ENTRYPOINT_ACK_SECONDS": str(settings.acknowledge_seconds),
+        "MLOPS_ENTRYPOINT_ACK_SECONDS": str(distributed.acknowledge_seconds(run, settings)),
         **(
             {"MLOPS_ENTRYPOINT_PACKAGES_DIR": f"{PACKAGES_DIR}/venv"} if spec.requirements is not None else {}
         ),
         **({"MLOPS_SCRATCH_DIR": spec.pod.scratch.mount_path} if spec.pod.scratch is not None else {}),
         **_for_the_entrypoint(run, settings),
-        **conventions.variables(run, settings),
         **{parameter_variable(name): parameter_text(value) for name, value in spec.parameters.items()},
     }
     variables = [literal(name, value) for name, value in own.items()]
-    return [*variables, *of_platform(settings), *(entry.to_object() for entry in spec.env)]
+    variables += distributed.variables(run, attempt)
+    variables += [
+        distributed.with_own_index(literal(name, value))
+        for name, value in conventions.variables(run, attempt, settings).items()
+    ]
+    peers = distributed.hosts(run, attempt)
+    return [*variables, *of_platform(settings, peers), *(entry.to_object() for entry in spec.env)]
 
 
 def _for_the_entrypoint(run: TrainingRun, settings: Settings) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mlops_operator.api.base import ObjectMeta
 from mlops_operator.api.trainingrun import TrainingRun
 from mlops_operator.api.wire import StagedDataset
+from mlops_operator.domain.distributed import index_job
 from mlops_operator.domain.effects import WorkspaceReady
 from mlops_operator.domain.naming import job_name, owner_labels, owner_reference
 from mlops_operator.domain.plan import Object
@@ -47,4 +48,4 @@ def run_job(
     """Give the Job of a run's attempt."""
     pod = pod_spec(run, attempt, workspace=workspace, datasets=datasets, secrets=secrets, settings=settings)
     name = job_name(run.metadata.name, attempt)
-    return job("TrainingRun", run.metadata, name=name, number=attempt, pod=pod)
+    return index_job(job("TrainingRun", run.metadata, name=name, number=attempt, pod=pod), run)

@@ -24,8 +24,17 @@ SIGNAL_BASE = 128
 NO_SPACE = "No space left on device"
 
 
-def of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings) -> str:
-    """Give the message of ``status.failure``, or of a success."""
+def of_ending(
+    ending: Ending, facts: Facts, run: TrainingRun, settings: Settings, *, worker: int | None = None
+) -> str:
+    """Give the message of ``status.failure``, or of a success. ``worker``: the one that it speaks of, of several."""
+    text = _of_ending(ending, facts, run, settings)
+    if worker is None or ending.cause in ("Succeeded", "Cancelled"):
+        return text
+    return f"Worker {worker} of {run.spec.worker_count} ended first. {text}"
+
+
+def _of_ending(ending: Ending, facts: Facts, run: TrainingRun, settings: Settings) -> str:
     said = (ending.said or "").strip()
     if ending.cause in PLAIN:
         return PLAIN[ending.cause]

@@ -32,6 +32,11 @@ def job_name(run: str, attempt: int) -> str:
     return shorten(run, MAX_LABEL - len(suffix)) + suffix
 
 
+def service_name(job: str) -> str:
+    """Give the name of a Job's Service: the Job's, but a Service's name begins with a letter."""
+    return job if job[:1].isalpha() else shorten(f"w{job}")
+
+
 def snapshot_job_name(dataset: str, number: int) -> str:
     """``<dataset>-snapshot-<number>``."""
     suffix = f"-snapshot-{number}"

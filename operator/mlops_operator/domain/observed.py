@@ -37,12 +37,14 @@ class PodView:
     uid: str
     phase: str
     job: str
+    index: int = 0  # of the worker
     node_name: str | None = None
     created_at: datetime | None = None
     reason: str | None = None
     message: str | None = None
     deleting: bool = False
     gone_by: datetime | None = None  # where it is being deleted: when its grace ends
+    stop_requested_at: datetime | None = None  # set where it is being deleted
     gone: bool = False
     conditions: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)  # type: status, reason, message
     init: tuple[ContainerView, ...] = ()
@@ -61,6 +63,7 @@ class JobView:
     owner_uid: str | None  # of our label; None: the Job is not ours
     complete: bool = False
     failed: bool = False
+    failing_since: datetime | None = None  # since then Kubernetes stops the pods that still run
     deleting: bool = False
     gone: bool = False
     finished_at: datetime | None = None
@@ -107,9 +110,10 @@ class ObservedRun:
     pods: tuple[PodView, ...] = ()  # of this run's Jobs, newest first
     datasets: Mapping[str, TrainingDataset] = field(default_factory=dict)  # by name; of the namespace
     model_versions: Mapping[str, ModelVersion] = field(default_factory=dict)  # made by this run, by name
-    progress: ProgressReport | None = None  # the last one of the current attempt
+    progress: ProgressReport | None = None  # the last one of the current attempt, of worker 0
     heard_at: datetime | None = None  # when it arrived
     newer_ended: int = 0  # runs of the namespace that ended alike, and later
+    worker_progress: Mapping[int, ProgressReport] = field(default_factory=dict)  # of the other workers
     outcomes: Outcomes = field(default_factory=dict)
     namespace: NamespaceView | None = None  # where zones are configured, and it was seen
     place: Place | None = None  # in the line, where its zone has one and it does not run yet

@@ -43,6 +43,8 @@ class Facts:
         The operator ends the attempt, for this cause.
     recorded_exit
         The command's exit code as it was recorded, perhaps by an operator before this one.
+    waits
+        Other workers have not ended yet.
     """
 
     pod: PodView | None = None
@@ -54,6 +56,7 @@ class Facts:
     deleted: bool = False
     stopped_for: Cause | None = None
     recorded_exit: int | None = None
+    waits: bool = False
     manifest: Manifest = Manifest.UNKNOWN
 
     def container(self, name: str) -> ContainerView | None:
@@ -139,7 +142,8 @@ def is_decidable(facts: Facts) -> bool:
     """Whether the attempt has come to an end: nothing that may still come changes its outcome."""
     if facts.over:
         return True
-    if facts.deleted or facts.cancelled or facts.stopped_for is not None or was_stopped(facts):
+    ended_on_purpose = facts.deleted or facts.cancelled or facts.stopped_for is not None
+    if ended_on_purpose or facts.waits or was_stopped(facts):
         return False  # the sidecar uploads what it can; wait until the pod is gone
     train = facts.container("train")
     failed = train is not None and bool(train.exit_code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlops_operator.api.trainingrun import RunPhase
 from mlops_operator.api.wire import ProgressReport
 from mlops_operator.domain.observed import PodView
@@ -40,7 +42,9 @@ def _by_progress(progress: ProgressReport | None) -> RunPhase:
     return "Running" if progress.phase == "Running" or progress.started_at is not None else "Staging"
 
 
-def derive(before: RunPhase | None, pod: PodView | None, progress: ProgressReport | None) -> RunPhase:
-    """Give the furthest of what was known before, what the pod shows and what its agent reports."""
-    known = [ORDER.index(p) for p in (before, _by_pod(pod), _by_progress(progress)) if p in ORDER]
-    return ORDER[max(known)]
+def derive(
+    before: RunPhase | None, workers: Sequence[tuple[PodView | None, ProgressReport | None]]
+) -> RunPhase:
+    """Give the furthest of what was known before and of where all workers are by their pods and reports."""
+    reached = [max(ORDER.index(_by_pod(pod)), ORDER.index(_by_progress(report))) for pod, report in workers]
+    return ORDER[max(min(reached), ORDER.index(before) if before in ORDER else 0)]

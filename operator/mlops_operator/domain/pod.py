@@ -28,6 +28,7 @@ from mlops_operator.api.wire import (
 )
 from mlops_operator.domain import (
     checkpoints,
+    distributed,
     environment,
     masking,
     objective,
@@ -153,6 +154,7 @@ def sidecar_order(
         run=identity(run, attempt),
         bucket=workspace.bucket,
         experiment=experiment_name(run),
+        workers=run.spec.worker_count,
         working_dir=run.spec.working_dir or CODE_DIR,
         model=ModelOrder(name=model.name, path=model.path) if model is not None else None,
         artifacts=run.spec.outputs.artifacts,
@@ -244,8 +246,10 @@ def _stage_in(
     if _git_secret(run):
         mounts.append(mount("git-credentials", GIT_CREDENTIALS_DIR, read_only=True))
     mounts += [mount(f"dataset-{i}", s.path, read_only=True) for i, s in enumerate(secrets)]
+    container = agent_container("stage-in", "stage-in", order.model_dump_json(by_alias=True), settings)
     return {
-        **agent_container("stage-in", "stage-in", order.model_dump_json(by_alias=True), settings),
+        **container,
+        "env": [*container["env"], *distributed.index_variables(run)],
         "volumeMounts": mounts,
     }
 
@@ -253,6 +257,7 @@ def _stage_in(
 def _sidecar(run: TrainingRun, order: SidecarOrder, workspace: WorkspaceReady, settings: Settings) -> Object:
     container = agent_container("agent", "sidecar", order.model_dump_json(by_alias=True), settings)
     variables = [
+        *distributed.index_variables(run),
         {"name": "MLOPS_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         literal("MLOPS_PROGRESS_CA", workspace.progress_ca),
     ]

@@ -39,7 +39,18 @@ def with_bucket(observed: ObservedRun) -> ObservedRun:
         found = outcome.report if isinstance(outcome, ProgressRead) else None
         if found is not None and _order(found) > _order(newest):
             newest = found
-    return replace(observed, progress=newest)
+    return replace(observed, progress=newest, worker_progress=_of_others(observed, attempts[-1].number))
+
+
+def _of_others(observed: ObservedRun, attempt: int) -> dict[int, ProgressReport]:
+    """Give the newest reports of the other workers; one that failed is asked for its last word."""
+    reports = dict(observed.worker_progress)
+    for index in range(1, observed.run.spec.worker_count):
+        outcome = observed.outcomes.get(_effect(observed, attempt, ENDED, index))
+        found = outcome.report if isinstance(outcome, ProgressRead) else None
+        if found is not None and _order(found) > _order(reports.get(index)):
+            reports[index] = found
+    return reports
 
 
 def look(observed: ObservedRun, attempt: Attempt, now: datetime) -> Looking:
@@ -65,15 +76,16 @@ def look(observed: ObservedRun, attempt: Attempt, now: datetime) -> Looking:
 
 def last_word(observed: ObservedRun, attempt: Attempt, manifest: Manifest) -> Effect | None:
     """Give the read that the end of a run waits for: the agent's last report, where it did not arrive."""
-    train = attempt.facts.container("train")
-    report = attempt.report
+    speaker = attempt.culprit or attempt.workers[0]
+    train = speaker.facts.container("train")
+    report = speaker.report
     told = manifest is Manifest.VERIFIED or (report is not None and report.training is not None)
     if observed.run.spec.tracking.mlflow is not None:
         # What became of the forwarding is only in the very last report.
         told = report is not None and report.phase == "Done"
     if told or train is None or train.exit_code is None:
         return None
-    effect = _effect(observed, attempt.recorded.number, ENDED)
+    effect = _effect(observed, attempt.recorded.number, ENDED, speaker.index)
     return None if effect in observed.outcomes else effect
 
 
@@ -83,9 +95,9 @@ def _interval(found: ProgressReport | None, observed: ObservedRun, silent: float
     return min(LONGEST_SECONDS, max(EVERY_SECONDS, silent / 2))
 
 
-def _effect(observed: ObservedRun, attempt: int, moment: str = "") -> ReadProgress:
+def _effect(observed: ObservedRun, attempt: int, moment: str = "", worker: int = 0) -> ReadProgress:
     run = observed.run.metadata
-    return ReadProgress(run.namespace, run.name, run.uid, attempt, moment)
+    return ReadProgress(run.namespace, run.name, run.uid, attempt, moment, worker)
 
 
 def _order(report: ProgressReport | None) -> tuple[int, int]:

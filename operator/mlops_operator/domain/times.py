@@ -8,12 +8,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def whole_second(value: datetime) -> datetime:
-    """Without microseconds, in UTC; a time without a zone is taken for UTC, one before 1970 for 1970."""
+    """Without microseconds, in UTC, as `in_utc`."""
+    return in_utc(value).replace(microsecond=0)
+
+
+def in_utc(value: datetime) -> datetime:
+    """In UTC; a time without a zone is taken for UTC, one before 1970 for 1970."""
     try:
         aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError:
         return EPOCH
-    return max(aware.replace(microsecond=0), EPOCH)
+    return max(aware, EPOCH)
 
 
 def seconds_between(start: datetime, end: datetime) -> float:

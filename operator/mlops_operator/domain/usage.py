@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mlops_operator.api.trainingrun import UsageStatus
 from mlops_operator.api.wire import ProgressReport, UsageReport
@@ -12,10 +13,26 @@ MAX_TEXT = 512
 DIGITS = 3
 
 
-def of_attempt(report: ProgressReport | None, before: UsageStatus | None) -> UsageStatus | None:
-    """Give what an attempt has used: of its end where that is known, else as told last."""
-    told = (report.training or report.usage) if report is not None else None
-    return of_report(told, before)
+def of_attempt(reports: Sequence[ProgressReport | None], before: UsageStatus | None) -> UsageStatus | None:
+    """Give what the workers of an attempt have used, of their end where that is known; as before until all have told."""
+    told = [(report.training or report.usage) if report is not None else None for report in reports]
+    known = [entry for entry in told if entry is not None]
+    return of_report(together(known), before) if len(known) == len(told) else before
+
+
+def together(told: Sequence[UsageReport]) -> UsageReport | None:
+    """Sum the times of several workers up; the memory is the most that one of them used."""
+    if len(told) <= 1:
+        return told[0] if told else None
+    cpu = [entry.cpu_seconds for entry in told if entry.cpu_seconds is not None]
+    gpu = [entry.gpu_seconds for entry in told if entry.gpu_seconds is not None]
+    peaks = [entry.memory_peak_bytes for entry in told if entry.memory_peak_bytes is not None]
+    return UsageReport(
+        cpu_seconds=sum(cpu) if cpu else None,
+        gpu_seconds=sum(gpu) if gpu else None,
+        memory_peak_bytes=max(peaks, default=None),
+        gpu_unmeasured=next((entry.gpu_unmeasured for entry in told if entry.gpu_unmeasured), ""),
+    )
 
 
 def of_report(told: UsageReport | None, before: UsageStatus | None) -> UsageStatus | None:

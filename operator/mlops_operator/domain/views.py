@@ -7,9 +7,11 @@ and of the spec ``nodeName`` alone. Odd input gives an empty view, never an erro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_operator.api.base import LABEL_OWNER_UID
+from mlops_operator.domain.distributed import INDEX_LABEL
 from mlops_operator.domain.observed import ContainerView, JobView, PodView
 from mlops_operator.domain.times import parse_time
 
@@ -43,10 +45,17 @@ def job_view(obj: Mapping[str, Any], gone: bool = False) -> JobView:
         owner_uid=_owner_uid(metadata),
         complete="Complete" in holds,
         failed="Failed" in holds,
+        failing_since=_failing_since(holds),
         deleting=metadata.get("deletionTimestamp") is not None,
         gone=gone,
         finished_at=parse_time(status.get("completionTime")) or parse_time(final.get("lastTransitionTime")),
     )
+
+
+def _failing_since(holds: Mapping[str, Mapping[str, Any]]) -> datetime | None:
+    # FailureTarget comes first, and Failed when all pods have ended.
+    condition = holds.get("FailureTarget") or holds.get("Failed") or {}
+    return parse_time(condition.get("lastTransitionTime"))
 
 
 def _owner_uid(metadata: Mapping[str, Any]) -> str | None:
@@ -64,12 +73,14 @@ def pod_view(obj: Mapping[str, Any], gone: bool = False) -> PodView:
         uid=_text(metadata.get("uid")),
         phase=_text(status.get("phase")),
         job=_job_of(metadata),
+        index=_index_of(metadata),
         node_name=_text(_mapping(obj.get("spec")).get("nodeName")) or None,
         created_at=parse_time(metadata.get("creationTimestamp")),
         reason=_text(status.get("reason")) or None,
         message=_text(status.get("message")) or None,
         deleting=metadata.get("deletionTimestamp") is not None,
         gone_by=parse_time(metadata.get("deletionTimestamp")),
+        stop_requested_at=_stop_requested_at(metadata),
         gone=gone,
         conditions={
             _text(c.get("type")): (_text(c.get("status")), _text(c.get("reason")), _text(c.get("message")))
@@ -85,6 +96,23 @@ def _job_of(metadata: Mapping[str, Any]) -> str:
     named = next((_text(labels[key]) for key in JOB_NAME_LABELS if labels.get(key)), "")
     owners = (_text(o.get("name")) for o in _items(metadata.get("ownerReferences")) if o.get("kind") == "Job")
     return named or next(owners, "")
+
+
+def _index_of(metadata: Mapping[str, Any]) -> int:
+    text = _text(_mapping(metadata.get("labels")).get(INDEX_LABEL))
+    return int(text) if text.isdecimal() else 0
+
+
+def _stop_requested_at(metadata: Mapping[str, Any]) -> datetime | None:
+    """When somebody asked for the pod's deletion; deletionTimestamp is when its grace is over."""
+    until = parse_time(metadata.get("deletionTimestamp"))
+    grace = _whole(metadata.get("deletionGracePeriodSeconds")) or 0
+    if until is None:
+        return None
+    try:
+        return until - timedelta(seconds=grace)
+    except OverflowError:
+        return until
 
 
 def _container(status: Mapping[str, Any]) -> ContainerView:

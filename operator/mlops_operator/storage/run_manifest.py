@@ -24,17 +24,16 @@ def read_run_manifest(bucket: Objects, run: str, uid: str) -> tuple[RunManifest,
     return found
 
 
-def read_progress(bucket: Objects, run: str, uid: str, attempt: int) -> ProgressReport | None:
-    """Read the report that the agent of an attempt left; None where there is none, or none of this run.
+def read_progress(bucket: Objects, run: RunIdentity) -> ProgressReport | None:
+    """Read the report that the agent of an attempt (of a worker of it) left; None where there is none, or none of this run.
 
     Raises
     ------
     IntegrityError
         It is no report.
     """
-    key = attempt_progress_key(RunIdentity(name=run, namespace="", uid=uid, attempt=attempt))
-    found = read_document(bucket, key, ProgressReport)
-    return found[0] if found is not None and found[0].run.uid == uid else None
+    found = read_document(bucket, attempt_progress_key(run), ProgressReport)
+    return found[0] if found is not None and found[0].run.uid == run.uid else None
 
 
 def verify_files(bucket: Objects, manifest: RunManifest) -> bool:

@@ -26,6 +26,8 @@ from tests.unit.controller import objects
 
 Object = dict[str, Any]
 JOB: Object = {"metadata": {"name": "wine-1"}}
+SERVICE: Object = {"metadata": {"name": "wine-1"}}
+OUR_SERVICE: Object = {"metadata": {"name": "wine-1", "uid": "s", "ownerReferences": [{"uid": "uid-wine"}]}}
 STATUS: Object = {"phase": "Pending", "observedGeneration": 1, "attempts": [{"number": 1}]}
 
 
@@ -57,8 +59,8 @@ class FakeKube:
         self._call("get")
         return self.there
 
-    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
-        self._call(f"delete {name} {uid}")
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        self._call(f"delete {resource.kind} {name} {uid}")
 
     async def delete_self(
         self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str
@@ -196,7 +198,7 @@ async def test_live_figures_are_written_once_in_ten_seconds(harness: Harness) ->
 
 
 async def test_a_job_that_is_gone_already_is_deleted_without_an_error(harness: Harness) -> None:
-    harness.kube.fail["delete wine-1 uid-job"] = Conflict("another uid", status=409)
+    harness.kube.fail["delete Job wine-1 uid-job"] = Conflict("another uid", status=409)
     done = await harness.executor.execute(harness.parent, Plan(delete_jobs=(("wine-1", "uid-job"),)))
     assert done.complete
 
@@ -221,3 +223,64 @@ async def test_a_run_that_is_not_deleted_disturbs_nothing(harness: Harness, erro
     harness.kube.fail["delete TrainingRun wine uid-wine at 1"] = error
     done = await harness.executor.execute(harness.parent, Plan(delete_self=True, requeue_after_seconds=60))
     assert (done.complete, done.again_after_seconds) == (True, 60)
+
+
+# --- the Service of several workers --------------------------------------------------------------------------------
+
+
+async def test_the_service_comes_before_the_job(harness: Harness) -> None:
+    plan = Plan(status=STATUS, create_service=SERVICE, create_job=JOB)
+    await harness.executor.execute(harness.parent, plan)
+    assert [c for c in harness.kube.calls if c != "fence"] == ["status", "create Service", "create Job"]
+
+
+async def test_a_service_of_an_earlier_try_is_ours(harness: Harness) -> None:
+    harness.kube.fail["create Service"] = AlreadyExists("there", status=409)
+    harness.kube.there = OUR_SERVICE
+    plan = Plan(status=STATUS, create_service=SERVICE, create_job=JOB)
+    await harness.executor.execute(harness.parent, plan)
+    assert "create Job" in harness.kube.calls
+    assert harness.refusals == {}
+
+
+async def test_no_job_beside_the_service_of_somebody_else(harness: Harness) -> None:
+    harness.kube.fail["create Service"] = AlreadyExists("there", status=409)
+    harness.kube.there = {"metadata": {"name": "wine-1", "uid": "s"}}
+    plan = Plan(status=STATUS, create_service=SERVICE, create_job=JOB)
+    await harness.executor.execute(harness.parent, plan)
+    assert "create Job" not in harness.kube.calls
+    said = harness.refusals[Create("ws-a", "Service", "wine-1")]
+    assert said.startswith("ServiceNameTaken: Service wine-1 exists already")
+    assert "kubectl -n ws-a delete service wine-1" in said
+    assert harness.woken
+
+
+async def test_no_job_without_its_service(harness: Harness) -> None:
+    harness.kube.fail["create Service"] = Forbidden("cannot create resource", status=403)
+    await harness.executor.execute(
+        harness.parent, Plan(status=STATUS, create_service=SERVICE, create_job=JOB)
+    )
+    assert "create Job" not in harness.kube.calls
+    assert "NotPermitted" in harness.refusals[Create("ws-a", "Service", "wine-1")]
+
+
+async def test_a_service_goes_with_its_job(harness: Harness) -> None:
+    plan = Plan(delete_jobs=(("wine-1", "uid-job"),), delete_services=("wine-1",))
+    harness.kube.there = OUR_SERVICE
+    await harness.executor.execute(harness.parent, plan)
+    assert [c for c in harness.kube.calls if c != "fence"] == [
+        "get",
+        "delete Service wine-1 s",
+        "delete Job wine-1 uid-job",
+    ]
+
+
+@pytest.mark.parametrize("there", [None, {"metadata": {"name": "wine-1", "uid": "s"}}])
+async def test_only_our_service_is_deleted(harness: Harness, there: Object | None) -> None:
+    if there is None:
+        harness.kube.fail["get"] = NotFound("gone", status=404)
+    else:
+        harness.kube.there = there
+    plan = Plan(delete_jobs=(("wine-1", "uid-job"),), delete_services=("wine-1",))
+    await harness.executor.execute(harness.parent, plan)
+    assert [c for c in harness.kube.calls if c.startswith("delete")] == ["delete Job wine-1 uid-job"]

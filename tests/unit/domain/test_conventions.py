@@ -33,7 +33,7 @@ FULL = run(
 
 
 def test_sagemaker() -> None:
-    found = variables(FULL, SETTINGS)
+    found = variables(FULL, 1, SETTINGS)
     assert found["SM_MODEL_DIR"] == "/mlops/output/model"
     assert json.loads(found["SM_CHANNELS"]) == ["test", "training"]
     assert found["SM_CHANNEL_TRAINING"] == "/mlops/datasets/training"
@@ -52,7 +52,7 @@ def test_sagemaker() -> None:
 
 
 def test_vertex() -> None:
-    found = variables(FULL, SETTINGS)
+    found = variables(FULL, 1, SETTINGS)
     assert found["AIP_MODEL_DIR"] == "/mlops/output/model/"
     assert found["AIP_CHECKPOINT_DIR"].endswith("/")
     assert found["AIP_TENSORBOARD_LOG_DIR"].endswith("/")
@@ -63,14 +63,14 @@ def test_vertex() -> None:
 
 
 def test_one_dataset_is_the_training_data_of_a_format_that_is_said_only_where_it_is_known() -> None:
-    found = variables(run(datasets=[{"name": "wine"}]), SETTINGS)
+    found = variables(run(datasets=[{"name": "wine"}]), 1, SETTINGS)
     assert found["AIP_TRAINING_DATA_URI"] == "/mlops/datasets/wine/*"
     assert "AIP_DATA_FORMAT" not in found
-    assert "AIP_TRAINING_DATA_URI" not in variables(run(), SETTINGS)
+    assert "AIP_TRAINING_DATA_URI" not in variables(run(), 1, SETTINGS)
 
 
 def test_what_the_run_sets_itself_is_left_to_it() -> None:
-    found = variables(run(env=[{"name": "SM_MODEL_DIR", "value": "/mlops/output/other"}]), SETTINGS)
+    found = variables(run(env=[{"name": "SM_MODEL_DIR", "value": "/mlops/output/other"}]), 1, SETTINGS)
     assert "SM_MODEL_DIR" not in found
     assert "AIP_MODEL_DIR" in found
 

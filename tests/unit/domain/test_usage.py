@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_operator.api.trainingrun import UsageStatus
-from mlops_operator.api.wire import UsageReport
-from mlops_operator.domain.usage import of_report, total
+from mlops_operator.api.wire import ProgressReport, RunIdentity, UsageReport
+from mlops_operator.domain.usage import of_attempt, of_report, together, total
 
 SECONDS = st.one_of(st.none(), st.floats(0, 1e6).map(lambda value: round(value, 3)))
 REPORTS = st.builds(
@@ -53,3 +53,19 @@ def test_an_attempt_is_counted_once_however_often_it_is_told() -> None:
     whole = total(whole, first, more)
     assert whole == UsageStatus(cpu_seconds=12.5)
     assert total(whole, None, UsageStatus(cpu_seconds=1.0)) == UsageStatus(cpu_seconds=13.5)
+
+
+def test_workers_count_together_once_all_have_told() -> None:
+    run = RunIdentity(name="wine", namespace="ws-a", uid="u")
+    used = [
+        UsageReport(cpu_seconds=2.0, gpu_seconds=1.0, memory_peak_bytes=100),
+        UsageReport(cpu_seconds=3.0, memory_peak_bytes=300),
+    ]
+    reports = [
+        ProgressReport(run=run.of_worker(i), pod_uid=f"p-{i}", sequence=1, phase="Running", usage=told)
+        for i, told in enumerate(used)
+    ]
+    before = UsageStatus(cpu_seconds=1.0)
+    assert of_attempt([reports[0], None], before) == before
+    assert of_attempt(reports, before) == UsageStatus(cpu_seconds=5.0, gpu_seconds=1.0, memory_peak_bytes=300)
+    assert together([]) is None

@@ -15,12 +15,15 @@ RUN = RunIdentity(name="wine", namespace="ws-alice", uid="0a1b2c3d-0000-4000-800
 
 def test_the_progress_that_an_agent_left() -> None:
     bucket = MemoryBucket()
-    assert read_progress(bucket, RUN.name, RUN.uid, 2) is None
+    assert read_progress(bucket, RUN) is None
     report = ProgressReport(run=RUN, pod_uid="p", sequence=3, phase="Running")
     bucket.put_bytes(attempt_progress_key(RUN), report.model_dump_json(by_alias=True).encode())
-    assert read_progress(bucket, RUN.name, RUN.uid, 2) == report
-    assert read_progress(bucket, RUN.name, RUN.uid, 1) is None
-    assert read_progress(bucket, RUN.name, "0a1b2c3d-another", 2) is None, "a uid with the same beginning"
+    assert read_progress(bucket, RUN) == report
+    assert read_progress(bucket, RUN.model_copy(update={"attempt": 1})) is None
+    assert read_progress(bucket, RUN.of_worker(1)) is None
+    assert read_progress(bucket, RUN.model_copy(update={"uid": "0a1b2c3d-another"})) is None, (
+        "a uid with the same beginning"
+    )
     bucket.put_bytes(attempt_progress_key(RUN), b"{}")
     with pytest.raises(IntegrityError, match="ProgressReport"):
-        read_progress(bucket, RUN.name, RUN.uid, 2)
+        read_progress(bucket, RUN)
