@@ -60,7 +60,7 @@ def too_much(spec: TrainingRunSpec, settings: Settings, view: NamespaceView | No
     if zone is None or not zone.max_resources:
         return None
     asked = resources.of_training(spec, settings)
-    pods = pods_of(spec)
+    pods = spec.worker_count
     over = []
     for name, bound in sorted(zone.max_resources.items()):
         one = asked["limits"].get(name, asked["requests"].get(name))
@@ -73,8 +73,3 @@ def too_much(spec: TrainingRunSpec, settings: Settings, view: NamespaceView | No
         f"spec: zone {name_of(settings, view)} allows a run less than this one asks for: {'; '.join(over)}. Ask for"
         " less (spec.resources, spec.accelerator, spec.profile), or for another zone."
     )
-
-
-def pods_of(spec: TrainingRunSpec) -> int:  # noqa: ARG001
-    """Give how many pods a run has at a time."""
-    return 1

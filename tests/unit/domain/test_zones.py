@@ -90,6 +90,10 @@ def test_a_zone_without_lists_allows_what_there_is(more: dict[str, Any]) -> None
         ({"resources": {"limits": {"cpu": 3}}}, "cpu: 3 asked, 2 allowed"),
         ({"resources": {"limits": {"memory": "8Gi"}}}, "memory: 8Gi asked, 4Gi allowed"),
         ({"accelerator": {"class": "small", "count": 2}}, "x/small: 2 asked, 1 allowed"),
+        (
+            {"resources": {"limits": {"cpu": 1}}, "workers": {"count": 3}},
+            "cpu: 3 times 1 asked, 2 allowed",
+        ),
     ],
 )
 def test_what_could_never_start_is_told_with_numbers(more: dict[str, Any], told: str) -> None:
