@@ -31,6 +31,7 @@ def test_user_error(workspace: Workspace) -> None:
     assert "no such column: age" in failure["logTail"]
     run = workspace.get("TrainingRun", "wrong")
     assert run is not None
+    assert len(run["status"]["attempts"]) == 1, "a user's error is not tried again unless asked"
     keys = workspace.keys(workspace.run_prefix(run))
     assert any(key.endswith("partial.txt") for key in keys), keys
     assert f"{workspace.run_prefix(run)}manifest.json" not in keys
@@ -126,8 +127,12 @@ def _secret(content: dict[str, str]) -> dict[str, object]:
 def test_storage_denied(workspace: Workspace) -> None:
     content = _foreign_dataset(workspace)
     workspace.apply(_secret({**content, "AWS_SECRET_ACCESS_KEY": "no-longer-valid-at-all"}))
-    workspace.run("denied", datasets=[{"name": "far"}], retry=ONCE)
+    workspace.run("denied", datasets=[{"name": "far"}], retry={"limit": 1, "backoffSeconds": 1})
     failure = workspace.failed("denied", "StorageDenied")
+    assert "It was tried 2 times (spec.retry.limit: 1)." in failure["message"]
+    ended = workspace.get("TrainingRun", "denied") or {}
+    attempts = [(a["number"], a["cause"], a["counted"]) for a in ended["status"]["attempts"]]
+    assert attempts == [(1, "StorageDenied", True), (2, "StorageDenied", True)]
     assert "no-longer-valid-at-all" not in failure["message"]
     assert failure["side"] == "Platform"
 

@@ -93,11 +93,15 @@ def test_credentials_are_rolled_over_in_mid_training(workspace: Workspace, s3: S
     workspace.check_files(workspace.succeeded("rolled"))
 
 
+@pytest.mark.produces("Terminating")
 def test_a_command_that_ignores_sigterm_is_deleted(workspace: Workspace) -> None:
     workspace.run("deaf", DEAF)
     run = workspace.until_phase("deaf", "Running")
     log = f"{workspace.run_prefix(run)}attempts/1/logs/train.log"
-    workspace.delete("Pod", workspace.until_pod("deaf")["metadata"]["name"])
+    pod = workspace.until_pod("deaf")["metadata"]["name"]
+    workspace.until_logged(pod, "deaf")
+    workspace.delete("Pod", pod)
+    workspace.waits_for("deaf", "Terminating")
     ended = workspace.succeeded("deaf")
     assert [a["cause"] for a in ended["status"]["attempts"]] == ["Deleted", "Succeeded"]
     keys = workspace.keys(workspace.run_prefix(run))

@@ -113,6 +113,17 @@ class Workspace:
             f"no pod of {run} in {timeout:.0f} s; seen: {[p.get('status') for p in pods]}"
         )
 
+    def until_logged(self, pod: str, text: str, timeout: float = PATIENCE_SECONDS) -> None:
+        """Wait until the command has written this: that its container runs says nothing of what it has done."""
+        said = ""
+        for _ in poll(timeout):
+            said = self.kube.kubectl("-n", self.name, "logs", pod, "-c", "train").stdout
+            if text in said:
+                return
+        raise NeverHappenedError(
+            f"pod {pod} has not written {text!r} in {timeout:.0f} s; but: {said[-2000:]}"
+        )
+
     def until_no_pods(self, run: str, timeout: float = PATIENCE_SECONDS) -> None:
         for _ in poll(timeout):
             if not self.pods(run):
