@@ -67,7 +67,7 @@ def check(world: World) -> None:
         assert (status.failure is None) == (status.phase == "Cancelled")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=False), FATES, RETRIES, st.integers(0, 90))
 def test_every_history_ends_right(random: Random, fate: Fate, retry: Object, steps: int) -> None:
     world = World(random, fate, {**SPEC, "retry": retry})
