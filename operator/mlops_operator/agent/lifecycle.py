@@ -93,7 +93,6 @@ class Lifecycle:
         self._state = State()
         self._deadline: float | None = None
         self._staged = self._read_staged()
-        self._steering = Steering(self._order, places, tracking, self._checkpoint_deadline)
         self._followers = make_followers(self._order, places, tracking)
         self._usage = UsageFile(places.path(USAGE_FILE))
         self._forwarding = None
@@ -112,6 +111,7 @@ class Lifecycle:
             leave=self._leave_progress,
         )
         self._bucket = open_workspace(places, self._order.bucket, patience_seconds=_PART_PATIENCE_SECONDS)
+        self._steering = Steering(self._order, places, tracking, self._bucket, self._checkpoint_deadline)
         self._ended = threading.Event()
         self._keeper = Keeper(self._bucket, places, self._staged.requirements_key)
 

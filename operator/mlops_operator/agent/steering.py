@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable
 
-from mlops_operator.agent.buckets import open_workspace
 from mlops_operator.agent.checkpoints import CheckpointSync
 from mlops_operator.agent.objective import ObjectiveWatch
 from mlops_operator.agent.places import Places, write_whole
@@ -18,7 +17,6 @@ from mlops_operator.api.wire import STOP_FILE, SidecarOrder, TrainingExit
 from mlops_operator.storage.client import Bucket
 
 _log = logging.getLogger(__name__)
-_PATIENCE_SECONDS = 20.0
 
 
 class Steering:
@@ -26,12 +24,19 @@ class Steering:
 
     Parameters
     ----------
+    bucket
+        For what is uploaded while the code trains.
     deadline
         Gives the time (of time.monotonic) at which uploads of checkpoints stop, or None.
     """
 
     def __init__(
-        self, order: SidecarOrder, places: Places, tracking: Tracking, deadline: Callable[[], float | None]
+        self,
+        order: SidecarOrder,
+        places: Places,
+        tracking: Tracking,
+        bucket: Bucket,
+        deadline: Callable[[], float | None],
     ) -> None:
         self._places = places
         self._asked = False
@@ -45,7 +50,7 @@ class Steering:
                 order=order.checkpoints,
                 run=order.run,
                 folder=places.path(order.checkpoints.folder),
-                bucket=open_workspace(places, order.bucket, patience_seconds=_PATIENCE_SECONDS),
+                bucket=bucket,
                 deadline=deadline,
                 changed=self._count,
                 objective=self._objective,

@@ -95,6 +95,8 @@ def agent_container(name: str, command: str, order: str, settings: Settings) -> 
         "command": [*AGENT, command],
         "env": [
             literal(ORDER_VARIABLE, order),
+            # Uploads run in threads: with an arena of its own each keeps 27 MiB of 128 after a large file.
+            literal("MALLOC_ARENA_MAX", "2"),
             *([literal("MLOPS_CA_BUNDLE", settings.ca_bundle)] if settings.ca_bundle else []),
             *environment.of_platform(settings),
         ],
