@@ -17,7 +17,7 @@ import (
 )
 
 // The tests run the built binary on real processes; a condition that never comes true ends a test after patience.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 var binary string
 
@@ -59,7 +59,7 @@ func (s *session) start(args ...string) *session {
 	s.command.Env = append(append(os.Environ(), "MLOPS_ENTRYPOINT_DIR="+s.dir), s.environ...)
 	s.command.Dir = s.dir
 	s.command.Stdout, s.command.Stderr = &s.stdout, &s.stderr
-	s.command.WaitDelay = patience // an escaped process may hold our buffers' pipes open
+	s.command.WaitDelay = 20 * time.Second // an escaped process may hold our buffers' pipes open
 	if err := s.command.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -549,14 +549,15 @@ func TestWrongVariablesStartNothing(t *testing.T) {
 func TestEarlyStoppingIsASuccess(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string
+		grace  string
 		signal string
 	}{
-		"by the signal":   {"touch up; sleep 600", "SIGTERM"},
-		"by its own exit": {"trap 'echo saved; exit 3' TERM; touch up; while :; do sleep 0.1; done", ""},
-		"killed at last":  {"trap '' TERM; touch up; while :; do sleep 0.1; done", "SIGKILL"},
+		"by the signal":   {"touch up; sleep 600", "600", "SIGTERM"},
+		"by its own exit": {"trap 'echo saved; exit 3' TERM; touch up; while :; do sleep 0.1; done", "600", ""},
+		"killed at last":  {"trap '' TERM; touch up; while :; do sleep 0.1; done", "1", "SIGKILL"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := prepare(t, "MLOPS_ENTRYPOINT_GRACE_SECONDS=1")
+			s := prepare(t, "MLOPS_ENTRYPOINT_GRACE_SECONDS="+c.grace)
 			s.start("sh", "-c", c.script)
 			s.untilFile("up")
 			if err := os.WriteFile(filepath.Join(s.dir, "stop.json.tmp"), []byte(`{"message": "loss was no better"}`), 0o644); err != nil {

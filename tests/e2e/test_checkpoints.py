@@ -67,6 +67,36 @@ def checkpoint_step(run: Object) -> int | None:
     return step
 
 
+def test_a_lost_pod_costs_no_step(workspace: Workspace) -> None:
+    env = [{"name": "WAIT_IN_ATTEMPT", "value": "1"}]
+    workspace.run("goes-on", STEPS, checkpoints=CHECKPOINTS, outputs=MODEL, env=env)
+    run = workspace.until_run("goes-on", lambda r: checkpoint_step(r) == 3)
+    pod = workspace.until_pod("goes-on")
+    workspace.delete("Pod", pod["metadata"]["name"])
+
+    run = workspace.succeeded("goes-on")
+
+    assert trained(workspace, run) == [
+        *(["goes-on", 1, step] for step in (1, 2, 3)),
+        *(["goes-on", 2, step] for step in (4, 5, 6)),
+    ]
+    first, second = run["status"]["attempts"]
+    assert first["cause"] == "Deleted"
+    assert "resumedFrom" not in first
+    resumed = second["resumedFrom"]
+    assert (resumed["trainingRun"], resumed["attempt"], resumed["step"]) == ("goes-on", 1, 3)
+    newest = run["status"]["checkpoint"]
+    assert (newest["name"], newest["step"], newest["problems"]) == ("checkpoint-6", 6, [])
+    prefix = newest["uri"].removeprefix(f"s3://{workspace.name}/")
+    assert workspace.read_json(f"{prefix}manifest.json")["digest"].startswith("sha256:")
+    manifests = [
+        key
+        for key in workspace.keys(f"{workspace.run_prefix(run)}checkpoints/")
+        if key.endswith("/manifest.json")
+    ]
+    assert len(manifests) == 2, "the newest two are kept"
+
+
 @pytest.mark.produces("CheckpointMissing")
 def test_a_run_goes_on_from_another_one(workspace: Workspace) -> None:
     resume = {"trainingRun": {"name": "teacher"}}
