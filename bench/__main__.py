@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench import burst, overhead, report, restart
+from bench import burst, metrics, overhead, report, restart
 from bench.cluster import Cluster
 from hack.cluster.errors import ClusterError
 from hack.cluster.places import HERE
@@ -27,6 +27,7 @@ class Measurement(StrEnum):
     BURST = "burst"
     RESTART = "restart"
     OVERHEAD = "overhead"
+    METRICS = "metrics"
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
@@ -46,6 +47,7 @@ def main(
     ] = 8,
     finished: Annotated[int, typer.Option(min=1, help="restart: how many finished runs are there.")] = 5000,
     repeats: Annotated[int, typer.Option(min=1, help="overhead: how many runs and bare Jobs.")] = 10,
+    points: Annotated[int, typer.Option(min=10, help="metrics: how many points.")] = 1_000_000,
 ) -> None:
     """Measure the operator on the running cluster, each thing beside what it is compared with.
 
@@ -58,6 +60,9 @@ def main(
     **overhead**: a run with a dataset of 1 MB and the same container in a bare Job, in turns; until the command starts,
     and from its end to success.
 
+    **metrics**: a run that writes a million metric points as fast as it can; CPU and memory of its sidecar. It must run
+    on this machine.
+
     Each works in namespaces of its own (bench-…) and deletes them. Tables are printed at the end; all figures are in
     .state/bench/NAME.json. A machine that does something else meanwhile measures that too: the load average is beside
     the figures. The exit code is 1 if an aim was missed.
@@ -66,6 +71,7 @@ def main(
     """
     measurements: dict[Measurement, Callable[[Cluster], Awaitable[report.Result]]] = {
         Measurement.OVERHEAD: lambda cluster: overhead.measure(cluster, overhead.Plan(repeats)),
+        Measurement.METRICS: lambda cluster: metrics.measure(cluster, metrics.Plan(points)),
         Measurement.BURST: lambda cluster: burst.measure(cluster, burst.Plan(runs, rounds, concurrency)),
         Measurement.RESTART: lambda cluster: restart.measure(
             cluster, restart.Plan(finished, rounds, concurrency)

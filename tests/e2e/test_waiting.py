@@ -51,7 +51,10 @@ def test_a_gpu_class_waits_for_its_resource(workspace: Workspace, gpu_on_the_nod
     assert "nvidia.com/gpu" in message
     body = {"status": {"capacity": {"nvidia.com/gpu": "1"}}}
     workspace.kube.patch("Node", "", gpu_on_the_node, body, subresource="status")
-    workspace.succeeded("gpu")
+    run = workspace.succeeded("gpu")
+    usage = run["status"]["usage"]
+    assert "gpuSeconds" not in usage, "what is not measured is not zero"
+    assert usage["unmeasured"] == "gpuSeconds: the image has no nvidia-smi"
 
 
 @pytest.mark.produces("UnknownAcceleratorClass")

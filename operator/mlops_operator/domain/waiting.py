@@ -68,6 +68,9 @@ def for_pod(
         found = _for_container(container, pod, namespace)
         if found is not None:
             return found
+    found = _for_sidecar(pod, namespace)
+    if found is not None:
+        return found
     return _for_volumes(pod, namespace, now, mounts)
 
 
@@ -85,14 +88,25 @@ def _for_container(container: ContainerView, pod: PodView, namespace: str) -> Wa
             f"Container {container.name} cannot be created ({reason}): {said or 'no details'}. It starts by itself as"
             " soon as that is mended; what is wrong in the spec needs a new run.",
         )
-    if reason == "CrashLoopBackOff":
-        last = container.terminated_message or container.terminated_reason or said
-        return Waiting(
-            "ContainerCrashes",
-            f"Container {container.name} ended {container.restart_count} times and is started again: {last}. See"
-            f" kubectl -n {namespace} logs {pod.name} -c {container.name} --previous.",
-        )
-    return None
+    return _crashes(container, pod, namespace) if reason == "CrashLoopBackOff" else None
+
+
+def _for_sidecar(pod: PodView, namespace: str) -> Waiting | None:
+    """Tell a sidecar that ended again: in its back-off the kubelet shows it as ended, not as waiting."""
+    agent, train = pod.container("agent"), pod.container("train")
+    if agent is None or train is None or train.running_since is None or not agent.exit_code:
+        return None
+    return _crashes(agent, pod, namespace) if agent.restart_count else None
+
+
+def _crashes(container: ContainerView, pod: PodView, namespace: str) -> Waiting:
+    last = container.terminated_message or container.terminated_reason or container.waiting_message or ""
+    code = f" (exit code {container.exit_code})" if container.exit_code is not None else ""
+    return Waiting(
+        "ContainerCrashes",
+        f"Container {container.name} ended {container.restart_count} times and is started again: {last}{code}. See"
+        f" kubectl -n {namespace} logs {pod.name} -c {container.name} --previous.",
+    )
 
 
 def _for_volumes(pod: PodView, namespace: str, now: datetime, mounts: str) -> Waiting | None:
