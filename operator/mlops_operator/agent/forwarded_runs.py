@@ -84,8 +84,7 @@ class RunForwarder:
 
     def end(self, ours: str, status: str, end_ms: int) -> None:
         """Say how a run ended that did not say so itself."""
-        body = {"run_id": self.run(ours), "status": status, "end_time": end_ms}
-        self._remote.call("POST", "runs/update", body)
+        self._tell("runs/update", {"run_id": self.run(ours), "status": status, "end_time": end_ms})
 
     def log(self, ours: str, params: dict[str, str], tags: dict[str, str]) -> None:
         """Log what is not in the journal."""
@@ -176,16 +175,20 @@ class RunForwarder:
                 fields = {"status": record["status"], "end_time": record["end"], "run_name": record["name"]}
                 body = {key: value for key, value in fields.items() if value}
                 if body:
-                    self._remote.call("POST", "runs/update", {"run_id": run_id, **body})
+                    self._tell("runs/update", {"run_id": run_id, **body})
             case {"inputs": _} if record["datasets"]:
-                body = {"run_id": run_id, "datasets": record["datasets"]}
-                self._remote.call("POST", "runs/log-inputs", body)
+                self._tell("runs/log-inputs", {"run_id": run_id, "datasets": record["datasets"]})
             case {"untag": key}:
-                try:
-                    self._remote.call("POST", "runs/delete-tag", {"run_id": run_id, "key": key})
-                except Refused as error:
-                    if error.code != "RESOURCE_DOES_NOT_EXIST":
-                        raise
+                self._tell("runs/delete-tag", {"run_id": run_id, "key": key})
+
+    def _tell(self, path: str, body: Json) -> None:
+        """Send what the rest does not depend on: refused for its content, it is left out."""
+        try:
+            self._remote.call("POST", path, body)
+        except Refused as error:
+            if not error.of_content:
+                raise
+            self._warn(f"{self._remote.uri} does not take {path}: {error}")
 
 
 def run_of(record: dict[str, Any]) -> str | None:

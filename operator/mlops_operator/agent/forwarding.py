@@ -194,10 +194,16 @@ class Forwarding:
         whole = [record for record in batch if "model" not in record and "registered" not in record]
         self._runs.send(whole)
         for record in batch:
-            if "model" in record:
-                self._models.model(record)
-            elif "registered" in record:
-                self._models.registration(record)
+            try:
+                if "model" in record:
+                    self._models.model(record)
+                elif "registered" in record:
+                    self._models.registration(record)
+            except Refused as error:
+                if not error.of_content:
+                    raise
+                name = record.get("name") or record.get("registered")
+                self._warn(f"the model {name} is not forwarded: {self._remote.uri} says: {error}")
 
     def _end(self, training: TrainingExit) -> None:
         """Say what the code did not: the run's parameters, and the end of runs that it left open."""

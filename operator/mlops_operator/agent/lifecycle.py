@@ -96,7 +96,8 @@ class Lifecycle:
         self._followers = make_followers(self._order, places, tracking)
         self._usage = UsageFile(places.path(USAGE_FILE))
         self._forwarding = None
-        if self._order.remote is not None:
+        # Of several workers the first speaks for all.
+        if self._order.remote is not None and environment.get("JOB_COMPLETION_INDEX", "0") == "0":
             self._forwarding = Forwarding(self._order, self._order.remote, places, tracking)
         endpoint = None
         if self._order.progress_url:

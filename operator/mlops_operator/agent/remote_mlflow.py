@@ -49,6 +49,7 @@ class Refused(Exception):  # noqa: N818
         return self.status == _BAD_REQUEST or self.code in (
             "INVALID_PARAMETER_VALUE",
             "RESOURCE_ALREADY_EXISTS",
+            "RESOURCE_DOES_NOT_EXIST",
         )
 
 

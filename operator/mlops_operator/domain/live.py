@@ -22,6 +22,7 @@ from mlops_operator.domain.times import seconds_between, whole_second
 MAX_METRICS = 64
 MAX_INTEGER = 2**53
 MAX_TEXT = 256
+MAX_URL = 2048
 MAX_LOG_TAIL = 2048
 MAX_WARNINGS = 32
 MAX_WARNING = 512
@@ -139,7 +140,8 @@ def tracking_of(report: ProgressReport, before: TrackingStatus | None) -> Tracki
     """Give the run in MLflow: on the remote server where there is one, else in the pod."""
     remote = report.tracking
     if remote is not None and remote.run_id:
-        return TrackingStatus(run_id=remote.run_id[:MAX_TEXT], url=remote.url)
+        url = remote.url if remote.url and remote.url.startswith(("https://", "http://")) else None
+        return TrackingStatus(run_id=remote.run_id[:MAX_TEXT], url=url[:MAX_URL] if url else None)
     if report.tracking_run_id and (before is None or before.url is None):
         return TrackingStatus(run_id=report.tracking_run_id[:MAX_TEXT])
     return before

@@ -26,10 +26,13 @@ class Server(RemoteMlflow):
         self.metrics: list[Json] = []
         self.params: dict[str, str] = {}
         self.tags: dict[str, str] = {}
+        self.deleted = False
 
     def call(self, method: str, path: str, body: Json) -> Json:  # noqa: ARG002
         self.calls.append((path, body))
         match path:
+            case "runs/update" if self.deleted:
+                raise Refused(400, "INVALID_PARAMETER_VALUE", "the run is deleted")
             case "experiments/get-by-name":
                 if body["experiment_name"] not in self.experiments:
                     raise Refused(404, "RESOURCE_DOES_NOT_EXIST", "no such experiment")
@@ -151,3 +154,11 @@ def test_how_a_run_ends_and_what_is_taken_back() -> None:
     paths = [path for path, _ in server.calls]
     assert "runs/delete-tag" in paths
     assert server.calls[-1] == ("runs/update", {"run_id": "r0", "status": "FINISHED", "end_time": 9})
+
+
+def test_a_run_that_was_deleted_there_does_not_hold_up_the_others() -> None:
+    server = Server()
+    server.deleted = True
+    forwarder, warnings = _forwarder(server)
+    forwarder.send([{"update": OURS, "status": "FINISHED", "end": 9, "name": None}])
+    assert "the run is deleted" in warnings[0]

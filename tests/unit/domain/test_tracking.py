@@ -32,7 +32,11 @@ def _run(mlflow: dict[str, Any] | None = None) -> TrainingRun:
 
 def _report(state: Any = None, **fields: Any) -> ProgressReport:
     run = RunIdentity(name="wine", namespace=NAMESPACE, uid=UID)
-    remote = TrackingReport(state=state, message=f"it is {state}", run_id="r", url="u") if state else None
+    remote = (
+        TrackingReport(state=state, message=f"it is {state}", run_id="r", url="https://m/#/r")
+        if state
+        else None
+    )
     return ProgressReport(run=run, pod_uid="p", sequence=1, phase="Running", tracking=remote, **fields)
 
 
@@ -102,7 +106,7 @@ def test_the_remote_run_is_the_one_that_is_shown() -> None:
     ours = tracking_of(_report(tracking_run_id="local"), None)
     assert ours == TrackingStatus(run_id="local")
     theirs = tracking_of(_report("Forwarding", tracking_run_id="local"), ours)
-    assert theirs == TrackingStatus(run_id="r", url="u")
+    assert theirs == TrackingStatus(run_id="r", url="https://m/#/r")
     assert tracking_of(_report(tracking_run_id="local"), theirs) == theirs
 
 
