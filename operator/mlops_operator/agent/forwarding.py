@@ -38,6 +38,8 @@ _STEP_POINTS = 5000
 # After the upload: how long the end waits for a server in trouble, for one call, and in all.
 _TROUBLED_SECONDS, _STALLED_SECONDS, _LONGEST_SECONDS = 5.0, 60.0, 900.0
 _COPY_PATIENCE_SECONDS = 10.0
+# So many failures in a row may be a server that is restarted.
+_PASSING_FAILURES = 3
 _LOOK_SECONDS = 0.1
 _MAX_WARNINGS = 20
 
@@ -104,7 +106,7 @@ class Forwarding:
             now, latest = time.monotonic(), deadline()
             if self._moves != moves:
                 moves, moved = self._moves, now
-            patience = _TROUBLED_SECONDS if self._failures else _STALLED_SECONDS
+            patience = _TROUBLED_SECONDS if self._failures > _PASSING_FAILURES else _STALLED_SECONDS
             if now - moved > patience or now - begun > _LONGEST_SECONDS or (latest and now > latest):
                 break
         self._stopping = True

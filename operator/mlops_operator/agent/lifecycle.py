@@ -115,6 +115,8 @@ class Lifecycle:
         self._steering = Steering(self._order, places, tracking, self._bucket, self._checkpoint_deadline)
         self._ended = threading.Event()
         self._keeper = Keeper(self._bucket, places, self._staged.requirements_key)
+        self._leaving = threading.Lock()
+        self._last_left = False
 
     def run(self) -> int:
         """Follow, upload, acknowledge, wait; give the exit code."""
@@ -286,12 +288,16 @@ class Lifecycle:
         """Leave the last report in the bucket, for an operator that no push reached."""
         try:
             body = self._report(int(time.time() * 1000)).model_dump_json(by_alias=True, exclude_none=True)
-            self._leave_progress(body.encode())
+            self._leave_progress(body.encode(), last=True)
         except (MlopsError, OSError) as error:
             _log.warning("progress.json is not in the bucket: %s", error)
 
-    def _leave_progress(self, report: bytes) -> None:
-        self._bucket.put_bytes(attempt_progress_key(self._order.run), report)
+    def _leave_progress(self, report: bytes, *, last: bool = False) -> None:
+        """Put a report into the bucket; nothing replaces the last one."""
+        with self._leaving:
+            if last or not self._last_left:
+                self._bucket.put_bytes(attempt_progress_key(self._order.run), report)
+            self._last_left = self._last_left or last
 
     def _earlier_outcome(self) -> Outcome | None:
         """Give the outcome that a process before this one acknowledged."""

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,10 +27,13 @@ PREFIX = "/mlflow/alice/wine/tracking"
 PROJECT = " (42)"
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def stable_port() -> int:
+    """Give a free port that stays free: below those that the system gives to connections."""
+    while True:
+        port = secrets.randbelow(12_000) + 20_000
+        with socket.socket() as listener:
+            if listener.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 @dataclass
@@ -38,7 +42,7 @@ class MlflowServer:
 
     folder: Path
     version: str
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=stable_port)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -120,7 +124,7 @@ class SharingHub:
     """
 
     def __init__(self, server: MlflowServer) -> None:
-        self.port = free_port()
+        self.port = stable_port()
         self.token = TOKEN
         self._server = server
         self._http: ThreadingHTTPServer | None = None

@@ -25,7 +25,7 @@ from mlops_operator.api.wire import (
 from mlops_operator.storage.layout import attempt_progress_key
 from tests.e2e.agent.conftest import Pod, wait_for
 from tests.e2e.agent.mlflow_clients import client_python
-from tests.e2e.agent.mlflow_server import PROJECT, TOKEN, MlflowServer, SharingHub, pairs
+from tests.e2e.agent.mlflow_server import PROJECT, TOKEN, MlflowServer, SharingHub, pairs, stable_port
 from tests.e2e.versitygw import Versitygw
 
 BEFORE = """
@@ -97,17 +97,27 @@ def _order(pod: Pod, s3: Versitygw, uri: str, experiment: str, **fields: Any) ->
         bucket=s3.hint,
         experiment="wine",
         remote=RemoteTracking(uri=uri, experiment=experiment, secret="hub-token"),
-        progress_url="http://127.0.0.1:9/v1/progress",
+        progress_url=f"http://127.0.0.1:{stable_port()}/v1/progress",
         progress_interval_seconds=0.1,
         **fields,
     )
 
 
-def _tracking(pod: Pod, s3: Versitygw) -> TrackingReport | None:
+def _report(pod: Pod, s3: Versitygw) -> ProgressReport | None:
     key = attempt_progress_key(pod.run)
     if not (s3.objects / key).is_file():
         return None
-    return ProgressReport.model_validate_json(s3.open().get_bytes(key)).tracking
+    return ProgressReport.model_validate_json(s3.open().get_bytes(key))
+
+
+def _tracking(pod: Pod, s3: Versitygw) -> TrackingReport | None:
+    report = _report(pod, s3)
+    return report.tracking if report is not None else None
+
+
+def _metrics(pod: Pod, s3: Versitygw) -> set[str]:
+    report = _report(pod, s3)
+    return {metric.name for metric in report.metrics} if report is not None else set()
 
 
 def _until(pod: Pod, s3: Versitygw, state: str) -> TrackingReport:
@@ -149,7 +159,7 @@ def test_an_outage_a_wrong_token_and_a_killed_sidecar_lose_nothing(
     experiment = f"wine{PROJECT}"
     order = _order(pod, s3, hub.uri, experiment, parameters={"epochs": 5, "lr": 0.1})
     pod.write(f"{MLFLOW_CREDENTIALS_DIR}/MLFLOW_TRACKING_TOKEN", "wrong")
-    port = pod.start_sidecar(order)
+    port = pod.start_sidecar(order, stable_port())
     pod.start_training()
     script = _script(pod, "2.14.3", port, BEFORE)
     wait_for(pod.path("/mlops/code/half").exists, "the first half", 300)
@@ -162,8 +172,7 @@ def test_an_outage_a_wrong_token_and_a_killed_sidecar_lose_nothing(
     pod.write(f"{MLFLOW_CREDENTIALS_DIR}/MLFLOW_TRACKING_TOKEN", TOKEN)
     _until(pod, s3, "Forwarding")
     pod.kill_sidecar()
-    order_port = pod.start_sidecar(order, port)
-    assert order_port == port
+    assert pod.start_sidecar(order, port) == port
     pod.write("/mlops/code/go-on", "")
     _ended(pod, script)
     _ended(pod, _script(pod, "2.14.3", port, MODEL))
@@ -206,6 +215,7 @@ def test_a_new_server_gets_the_model_and_a_script_that_passes_by_is_followed(
     pod.start_training()
     _ended(pod, _script(pod, "3.17.2", port, MODEL))
     _ended(pod, _script(pod, "3.17.2", port, LITERAL, new_server.uri))
+    wait_for(lambda: "loss" in _metrics(pod, s3), "the metrics of the script's own run", 300)
     pod.end_training()
     assert pod.acknowledged()["cause"] == "Succeeded"
 
@@ -233,7 +243,7 @@ def test_a_new_server_gets_the_model_and_a_script_that_passes_by_is_followed(
 
 
 def test_a_server_that_stays_away_delays_nothing(pod: Pod, s3: Versitygw) -> None:
-    pod.start_sidecar(_order(pod, s3, "http://127.0.0.1:9/nothing", "wine"))
+    pod.start_sidecar(_order(pod, s3, f"http://127.0.0.1:{stable_port()}/nothing", "wine"))
     pod.start_training()
     pod.write("/mlops/output/metrics.jsonl", '{"step": 1, "loss": 0.5}\n')
     pod.end_training()
