@@ -55,7 +55,7 @@ with open(os.environ["MLOPS_METRICS_FILE"], "a") as metrics:
 pathlib.Path(os.environ["MLOPS_OUTPUT_DIR"], f"part-{{rank}}.txt").write_text(f"of {{rank}}")
 if rank == 0:
     model = pathlib.Path(os.environ["MLOPS_MODEL_DIR"])
-    model.mkdir(parents=True)
+    model.mkdir(parents=True, exist_ok=True)
     (model / "model.bin").write_bytes(b"weights")
 """
 
