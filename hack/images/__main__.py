@@ -10,14 +10,15 @@ from rich.table import Table
 from hack.cluster.errors import ClusterError
 from hack.images import build as building
 from hack.images import load as loading
-from hack.images.catalogue import IMAGES, chosen, keyed
+from hack.images.catalogue import IMAGES, ON_DEMAND, chosen, keyed
 from hack.images.errors import ImageError
 
 app = typer.Typer(
     help="The images of the operator and of the demo.", no_args_is_help=True, add_completion=False
 )
 Names = Annotated[
-    list[str] | None, typer.Argument(help="Short names of images; all of them when none is given.")
+    list[str] | None,
+    typer.Argument(help="Short names of images; when none is given, all but those built on demand."),
 ]
 BYTES_PER_MB = 1_000_000
 
@@ -40,7 +41,7 @@ def load_command(names: Names = None) -> None:
 def list_command() -> None:
     """Show each image, its key now, and whether it is built."""
     table = Table("image", "key", "built", "MB")
-    for image in IMAGES:
+    for image in (*IMAGES, *ON_DEMAND):
         try:
             now = keyed(image)
         except ImageError as error:

@@ -13,6 +13,7 @@ from hack.images.errors import ImageError
 SUITE = "bookworm"
 OPERATOR_FILE = "operator/Containerfile"
 DEMO_FILE = "hack/images/Containerfile"
+TORCH_FILE = "hack/images/torch.Containerfile"
 # Counts up when the way of building changes without a change of any input.
 RECIPE = "2"
 
@@ -92,6 +93,10 @@ IMAGES = (
 )
 
 
+# Large, and needed by a test that runs only when asked for: built only when named.
+ON_DEMAND = (Image("localhost/python-torch", TORCH_FILE, "python-torch", tag="1"),)
+
+
 @dataclass(frozen=True)
 class Keyed:
     """An image with the key of what it is made of now."""
@@ -159,15 +164,15 @@ def keyed(image: Image, places: Places = HERE) -> Keyed:
 
 
 def chosen(names: list[str], images: tuple[Image, ...] = IMAGES) -> Iterator[Image]:
-    """Give the images of these short names, all of them for no name.
+    """Give the images of these short names; for no name all but those that are built on demand.
 
     Raises
     ------
     ImageError
         If there is no image of a name.
     """
-    known = {image.short_name: image for image in images}
-    for name in names or known:
+    known = {image.short_name: image for image in (*images, *ON_DEMAND)}
+    for name in names or [image.short_name for image in images]:
         if name not in known:
             raise ImageError(f"There is no image {name!r}; there are: {', '.join(known)}.")
         yield known[name]

@@ -97,7 +97,7 @@ class Lifecycle:
         self._usage = UsageFile(places.path(USAGE_FILE))
         self._forwarding = None
         # Of several workers the first speaks for all.
-        if self._order.remote is not None and environment.get("JOB_COMPLETION_INDEX", "0") == "0":
+        if self._order.remote is not None and not self._order.run.worker:
             self._forwarding = Forwarding(self._order, self._order.remote, places, tracking)
         endpoint = None
         if self._order.progress_url:

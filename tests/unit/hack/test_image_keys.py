@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hack.cluster.places import Places
-from hack.images.catalogue import IMAGES, Dependencies, Image, Keyed, chosen, inputs_of, keyed
+from hack.images.catalogue import IMAGES, ON_DEMAND, Dependencies, Image, Keyed, chosen, inputs_of, keyed
 from hack.images.content import content_key, digest_of
 from hack.images.errors import ImageError
 
@@ -116,5 +116,7 @@ def test_a_fixed_tag_has_a_second_name_by_content() -> None:
 def test_images_are_chosen_by_short_name() -> None:
     assert [image.target for image in chosen(["mlops-agent", "gitea"])] == ["agent", "gitea"]
     assert tuple(chosen([])) == IMAGES
+    assert not {image.short_name for image in ON_DEMAND} & {image.short_name for image in IMAGES}
+    assert tuple(chosen(["python-torch"])) == ON_DEMAND
     with pytest.raises(ImageError, match="mlops-operator"):
         tuple(chosen(["nothing"]))
