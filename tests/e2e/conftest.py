@@ -88,12 +88,18 @@ def workspace(kube: Kube, s3: S3Service, workspace_name: str) -> Iterator[Worksp
 
 
 @pytest.fixture
-def small_workspace(kubeconfig: Path, kube: Kube, workspace_name: str) -> Iterator[Workspace]:
-    """A workspace whose bucket lies on a file system of a few megabytes."""
+def small_s3(kubeconfig: Path) -> Iterator[S3Service]:
+    """An S3 server of a test's own, with a file system of a few megabytes. It may be stopped; who reaches it is one."""
     small = connect_s3(kubeconfig, SMALL_S3)
     small.scale(1)
-    yield from _workspace(kube, small, workspace_name)
+    yield small
     small.scale(0)
+
+
+@pytest.fixture
+def small_workspace(kube: Kube, small_s3: S3Service, workspace_name: str) -> Iterator[Workspace]:
+    """A workspace whose bucket lies on that server."""
+    yield from _workspace(kube, small_s3, workspace_name)
 
 
 def _workspace(kube: Kube, s3: S3Service, name: str) -> Iterator[Workspace]:

@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hack.services.s3 import connect_s3
-from tests.e2e.conftest import SMALL_S3
 from tests.e2e.workspace import RESOURCES, TRAIN, UNTIL_TOLD
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hack.services.git import GitService
     from hack.services.s3 import S3Service
     from tests.e2e.workspace import Workspace
@@ -151,15 +147,14 @@ def test_storage_unavailable(workspace: Workspace) -> None:
 
 @pytest.mark.produces("StorageFull")
 @pytest.mark.produces("StorageUnavailable", kind="Waiting")
-def test_storage_full_then_gone(small_workspace: Workspace, kubeconfig: Path) -> None:
+def test_storage_full_then_gone(small_workspace: Workspace, small_s3: S3Service) -> None:
     """The bucket lies on 24 MiB; the training writes more. Then the server goes, and with it the next run's pod."""
     small_workspace.run("dark", UNTIL_TOLD)
     script = TRAIN + "\nopen('/mlops/output/big.bin', 'wb').write(os.urandom(40_000_000))\n"
     small_workspace.run("big", script, outputs=MODEL)
     assert "space" in small_workspace.failed("big", "StorageFull")["message"]
     small_workspace.until_phase("dark", "Running")
-    server = connect_s3(kubeconfig, SMALL_S3)
-    server.scale(0)
+    small_s3.scale(0)
     try:
         small_workspace.end_and_lose_the_pod("dark")
         message = small_workspace.waits_for("dark", "StorageUnavailable")
@@ -167,7 +162,7 @@ def test_storage_full_then_gone(small_workspace: Workspace, kubeconfig: Path) ->
         small_workspace.kube.patch("TrainingRun", small_workspace.name, "dark", {"spec": {"cancel": True}})
         small_workspace.until_ended("dark")
     finally:
-        server.scale(1)
+        small_s3.scale(1)
 
 
 def test_tenants_do_not_see_each_other(workspace: Workspace, s3: S3Service) -> None:
