@@ -29,6 +29,8 @@ NAMESPACE = "mlops-demo"
 REGION = "us-east-1"
 PORT = 7070
 ROOT_SECRET = "s3-root"  # noqa: S105  the Secret's name
+# How long a server may take to come up or to go, in seconds.
+PATIENCE_SECONDS = 300.0
 REQUEST_SECONDS = 10.0
 REFUSED_FROM = 400
 
@@ -149,21 +151,28 @@ class S3Service:
         Raises
         ------
         ClusterError
-            If it does not come up within two minutes.
+            If it does not come up within five minutes.
         """
         where = ("--namespace", NAMESPACE)
         self.kubectl.run(*where, "scale", f"deployment/{self.name}", f"--replicas={replicas}")
         if replicas:
-            self.kubectl.run(*where, "rollout", "status", f"deployment/{self.name}", "--timeout=120s")
+            self.kubectl.run(
+                *where, "rollout", "status", f"deployment/{self.name}", f"--timeout={PATIENCE_SECONDS:.0f}s"
+            )
             self._wait_until_it_answers()
         else:
             self.kubectl.run(
-                *where, "wait", "--for=delete", "pod", f"--selector=app={self.name}", "--timeout=60s"
+                *where,
+                "wait",
+                "--for=delete",
+                "pod",
+                f"--selector=app={self.name}",
+                f"--timeout={PATIENCE_SECONDS:.0f}s",
             )
 
     def _wait_until_it_answers(self) -> None:
         # A ready pod is behind the Service's address a moment later, when kube-proxy has heard of it.
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 self.owners()
