@@ -37,29 +37,36 @@ with mlflow.start_run():
 """
 
 
-@pytest.mark.parametrize("version", WITH_MODELS)
-def test_an_unmodified_script(pod: Pod, s3: Versitygw, version: str) -> None:
-    python = client_python(version)
-    order = SidecarOrder(run=pod.run, bucket=s3.hint, experiment="wine", model=ModelOrder(name="wine"))
-    port = pod.start_sidecar(order)
-    pod.start_training()
-    script = pod.write("/mlops/code/train.py", SCRIPT)
+def train(pod: Pod, port: int, python: Path, script: str | bytes, **variables: str) -> str:
+    """Run a script as the training beside the sidecar; gives what it said on standard error."""
+    path = pod.write("/mlops/code/train.py", script)
     result = subprocess.run(
-        [str(python), "-W", "ignore", str(script)],
+        [str(python), "-W", "ignore", str(path)],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(pod.root),
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
             # scikit-learn's own search for estimators imports setuptools after distutils.
             "SETUPTOOLS_USE_DISTUTILS": "stdlib",
+            **variables,
         },
-        cwd=script.parent,
+        cwd=path.parent,
         text=True,
         capture_output=True,
         timeout=600,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-4000:]
+    return result.stderr
+
+
+@pytest.mark.parametrize("version", WITH_MODELS)
+def test_an_unmodified_script(pod: Pod, s3: Versitygw, version: str) -> None:
+    python = client_python(version)
+    order = SidecarOrder(run=pod.run, bucket=s3.hint, experiment="wine", model=ModelOrder(name="wine"))
+    port = pod.start_sidecar(order)
+    pod.start_training()
+    train(pod, port, python, SCRIPT)
     pod.end_training()
     assert pod.acknowledged()["cause"] == "Succeeded"
 
@@ -87,24 +94,9 @@ def test_every_call_of_training_code_is_answered(pod: Pod, s3: Versitygw, versio
     """`mlflow_surface.py` holds what the client gets back; here is what is kept of it."""
     port = pod.start_sidecar(SidecarOrder(run=pod.run, bucket=s3.hint, experiment="wine"))
     pod.start_training()
-    script = pod.write("/mlops/code/train.py", SURFACE.read_bytes())
-    result = subprocess.run(
-        [str(client_python(version)), "-W", "ignore", str(script)],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(pod.root),
-            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
-            "SETUPTOOLS_USE_DISTUTILS": "stdlib",
-            **({"WITH_MODELS": "1"} if version in WITH_MODELS else {}),
-        },
-        cwd=script.parent,
-        text=True,
-        capture_output=True,
-        timeout=600,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-4000:]
-    assert "all calls were answered" in result.stderr
+    with_models = {"WITH_MODELS": "1"} if version in WITH_MODELS else {}
+    said = train(pod, port, client_python(version), SURFACE.read_bytes(), **with_models)
+    assert "all calls were answered" in said
     pod.end_training()
     assert pod.acknowledged()["cause"] == "Succeeded"
 
